@@ -1,0 +1,1 @@
+"""What stopping an AWS Batch job means, as pure values and functions. Standard library only."""

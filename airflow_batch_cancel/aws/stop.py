@@ -12,13 +12,13 @@ from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.plan import Action, Operation, PlannedAction, plan
 from airflow_batch_cancel.core.policy import Policy
-from airflow_batch_cancel.core.report import CancelReport, JobOutcome, Outcome
+from airflow_batch_cancel.core.report import NOT_FOUND_MESSAGE, CancelReport, JobOutcome, Outcome
 from airflow_batch_cancel.exceptions import AccessDeniedError, BatchApiError
 
 log = logging.getLogger(__name__)
 
 MISSING_GRACE = timedelta(seconds=30)
-"""How long a job may be invisible to DescribeJobs before it counts as not found: it is, right after SubmitJob."""
+"""How long a job may be invisible to DescribeJobs, as it is right after SubmitJob, before it is not found."""
 _FIRST_PAUSE_SECONDS = 0.5
 
 
@@ -66,7 +66,7 @@ class JobProgress:
         self.asked_unseen = False
 
     def _was_asked_in_vain(self, job: Job) -> bool:
-        """Whether the stop that AWS Batch answered 200 to did nothing: unseen job, or cancel of a started one."""
+        """Whether an accepted stop did nothing: the job was not visible yet, or a cancel came too late."""
         if job.stop_requested or job.finished:
             return False
         return self.asked_unseen or (
@@ -89,21 +89,13 @@ class StopProcedure:
     :meth:`as_dict` holds the little that the next process needs.
 
     :param job_ids: normalised ids (:func:`~airflow_batch_cancel.core.jobs.normalise_job_ids`)
-    :param known: jobs that were described a moment ago, and need no first look
     """
 
-    def __init__(
-        self,
-        gateway: BatchGateway,
-        job_ids: Iterable[str],
-        policy: Policy,
-        known: Mapping[str, Job] | None = None,
-    ) -> None:
+    def __init__(self, gateway: BatchGateway, job_ids: Iterable[str], policy: Policy) -> None:
         self.policy = policy
         self.progress = {job_id: JobProgress(job_id) for job_id in job_ids}
         self.began = gateway.clock.now()
         self._gateway = gateway
-        self._known = dict(known or {})
         self._pause = _FIRST_PAUSE_SECONDS
         self._waiting_on: dict[str, tuple[str, ...]] = {}
 
@@ -201,9 +193,7 @@ class StopProcedure:
 
     def _look(self) -> None:
         open_ids = [progress.job_id for progress in self.unsettled]
-        described = self._gateway.describe([job_id for job_id in open_ids if job_id not in self._known])
-        described.jobs.update(self._known)
-        self._known = {}
+        described = self._gateway.describe(open_ids)
         for job_id in open_ids:
             progress = self.progress[job_id]
             error = described.errors.get(job_id)
@@ -327,10 +317,9 @@ _NOT_FOUND = "NotFound"
 
 
 def _not_found() -> BatchApiError:
-    text = "AWS Batch does not know this job: is it of another account or Region, or did it end days ago?"
-    return BatchApiError("DescribeJobs", _NOT_FOUND, text)
+    return BatchApiError("DescribeJobs", _NOT_FOUND, NOT_FOUND_MESSAGE)
 
 
 def _unseen(error: BatchApiError, asked: Operation) -> BatchApiError:
-    text = f"{error.message} ({asked} was accepted, but without DescribeJobs nobody can see whether the job ended)"
+    text = f"{error.message} ({asked} was accepted, but without DescribeJobs nobody sees whether it ended)"
     return AccessDeniedError(error.operation, error.code, text)

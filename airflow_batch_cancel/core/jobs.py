@@ -186,7 +186,7 @@ def _is_job_id(value: object, region_name: str | None) -> bool:
 
 
 def _expected(refused: Sequence[object], region_name: str | None) -> str:
-    text = "AWS Batch job ids, such as 1d828f65-7a4d-42e8-996d-3b900ed59dc4 (with :3 for an array child), or ARNs"
+    text = "AWS Batch job ids (1d828f65-7a4d-42e8-996d-3b900ed59dc4, with :3 for an array child) or ARNs"
     arns = [match for value in refused if isinstance(value, str) and (match := _ARN.fullmatch(value.strip()))]
     if any(arn["kind"] == "service-job" for arn in arns):
         return f"{text} of jobs; a service job is stopped with TerminateServiceJob"

@@ -47,6 +47,19 @@ class PreviousTry(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Run:
+    """A DAG run of a deployment."""
+
+    deployment: str
+    dag_id: str
+    run_id: str
+
+    def owns(self, owner: Owner) -> bool:
+        """Whether a job of ``owner`` belongs to this run."""
+        return (owner.deployment, owner.dag_id, owner.run_id) == (self.deployment, self.dag_id, self.run_id)
+
+
+@dataclass(frozen=True, slots=True)
 class Owner:
     """
     The task instance try that submitted a job.
@@ -70,6 +83,10 @@ class Owner:
     def task_instance(self) -> tuple[str, str, str, str, int]:
         """Everything but the try: equal for all the tries of one task instance."""
         return (self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)
+
+    def owns(self, owner: Owner) -> bool:
+        """Whether a job of ``owner`` belongs to this task instance, whatever the try."""
+        return self.task_instance == owner.task_instance
 
     @property
     def name_suffix(self) -> str:

@@ -38,8 +38,8 @@ class PlannedAction:
     One job's part of a plan.
 
     :param operation: the API operation that carries the action out; None when none is called. A cancel is
-        carried out with TerminateJob where the policy terminates at once: on a job that has not started it is
-        a cancel (botocore's documentation of ``TerminateJob``), and it also holds when the job starts meanwhile
+        carried out with TerminateJob where the policy terminates at once: on a job that has not started it
+        is a cancel (botocore's documentation of ``TerminateJob``), and it holds when the job starts meanwhile
     :param why: one sentence for people
     """
 

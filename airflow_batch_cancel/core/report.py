@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any
+
+from airflow_batch_cancel.core.jobs import Job
+from airflow_batch_cancel.exceptions import AccessDeniedError, BatchApiError
 
 
 class Outcome(StrEnum):
@@ -50,6 +53,11 @@ class Outcome(StrEnum):
 
 
 _ENDED = frozenset({Outcome.CANCELLED, Outcome.TERMINATED, Outcome.FINISHED, Outcome.ALREADY_FINISHED})
+
+
+NOT_FOUND_MESSAGE = (
+    "AWS Batch does not know this job: is it of another account or Region, or did it end days ago?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +118,16 @@ class CancelReport:
     def ok(self) -> bool:
         """Whether every job is stopped as far as was asked for."""
         return not self.failed
+
+    def over(self, missing_counts: bool) -> bool:
+        """
+        Whether there is nothing to wait for: all have ended, or one never will as far as anybody can see.
+
+        :param missing_counts: whether a job that is not found stays so; a young one may yet appear
+        """
+        hopeless = {Outcome.DENIED, Outcome.ERROR} | ({Outcome.NOT_FOUND} if missing_counts else set())
+        outcomes = {row.outcome for row in self.rows}
+        return bool(outcomes & hopeless) or all(outcome and outcome.ended for outcome in outcomes)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain JSON values, for an XCom."""
@@ -177,3 +195,35 @@ class CancelReport:
         if outcome is Outcome.LEFT_RUNNING:
             return True
         return outcome.ended if self.waited else outcome.accepted
+
+
+def observe(
+    job_ids: Iterable[str], jobs: Mapping[str, Job], errors: Mapping[str, BatchApiError]
+) -> CancelReport:
+    """
+    Report how jobs stand, without anything having been asked of them.
+
+    :param jobs: the described ones
+    :param errors: for the ids that could not be described
+    """
+    rows = (_observed(job_id, jobs.get(job_id), errors.get(job_id)) for job_id in job_ids)
+    return CancelReport(reason="", rows=tuple(rows))
+
+
+def _observed(job_id: str, job: Job | None, error: BatchApiError | None) -> JobOutcome:
+    if error is not None and not error.retryable:
+        denied = isinstance(error, AccessDeniedError)
+        return JobOutcome(job_id, Outcome.DENIED if denied else Outcome.ERROR, message=str(error))
+    if error is not None:
+        return JobOutcome(job_id, Outcome.STOPPING, message=str(error))
+    if job is None:
+        return JobOutcome(job_id, Outcome.NOT_FOUND, message=NOT_FOUND_MESSAGE)
+    return JobOutcome(job_id, _observed_outcome(job), job.name, job.status, job.status_reason)
+
+
+def _observed_outcome(job: Job) -> Outcome:
+    if not job.finished:
+        return Outcome.STOPPING
+    if not job.stop_requested or job.status == "SUCCEEDED":
+        return Outcome.ALREADY_FINISHED
+    return Outcome.TERMINATED if job.started_at else Outcome.CANCELLED

@@ -75,9 +75,7 @@ with DAG("cancel_a_run", schedule=None, tags=["batch"], doc_md=__doc__) as dag:
     # [END cancel]
 
     # [START wait]
-    wait = BatchCancelSensor(
-        task_id="wait_until_stopped", poke_interval=2, timeout=120, mode="reschedule"
-    )
+    wait = BatchCancelSensor(task_id="wait_until_stopped", poke_interval=2, timeout=120, mode="reschedule")
     # [END wait]
 
     [pending, waiting, array] >> started >> cancel >> wait

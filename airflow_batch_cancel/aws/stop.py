@@ -22,6 +22,9 @@ MISSING_GRACE = timedelta(seconds=30)
 _FIRST_PAUSE_SECONDS = 0.5
 
 
+_NOT_LOOKED_AT = PlannedAction(Action.WAIT, "not looked at yet")
+
+
 @dataclass(slots=True)
 class JobProgress:
     """
@@ -45,7 +48,7 @@ class JobProgress:
     seen_live: bool = False
     error: BatchApiError | None = None
     last_error: BatchApiError | None = None
-    action: PlannedAction = PlannedAction(Action.WAIT, "not looked at yet")
+    action: PlannedAction = _NOT_LOOKED_AT
 
     @property
     def settled(self) -> bool:

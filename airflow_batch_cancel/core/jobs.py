@@ -92,7 +92,7 @@ class Job:
         return cls(
             job_id=description["jobId"],
             name=description.get("jobName") or "",
-            status=JobStatus(description.get("status")),
+            status=JobStatus(description.get("status") or "UNKNOWN"),
             status_reason=description.get("statusReason") or "",
             is_cancelled=bool(description.get("isCancelled")),
             is_terminated=bool(description.get("isTerminated")),

@@ -47,7 +47,7 @@ class BatchCancelOperator(JobSelectionMixin, AwsBaseOperator[BatchCancelHook]):
         of earlier tries, which XComs no longer tell
     :param reason: 1 to 1024 characters, kept on the job; by default it names the DAG, run, task and try
     :param terminate_after: ``timedelta(0)`` terminates started jobs at once, a longer one lets them finish
-        for that long, None never touches them. Durations may also be seconds, or a string of them in a template
+        for that long, None never touches them. Durations may be seconds too, also in a template
     :param timeout: how long to wait, after the last job was asked to stop, until it has ended
     :param poll_interval: the longest pause between two looks
     :param dry_run: only report the plan

@@ -36,7 +36,9 @@ ARRAY = job("PENDING", array_size=3, array_summary={"RUNNING": 1, "RUNNABLE": 2}
         pytest.param(job("STARTING"), DRAIN, AT_ONCE, None, "WAIT", None, id="starting, drain"),
         pytest.param(job("RUNNING"), DRAIN, LATER, None, "TERMINATE", "TerminateJob", id="drain is over"),
         pytest.param(job("RUNNING"), None, LATER, None, "LEAVE", None, id="running, never"),
-        pytest.param(job("RUNNING"), AT_ONCE, AT_ONCE, "CancelJob", "TERMINATE", "TerminateJob", id="slipped"),
+        pytest.param(
+            job("RUNNING"), AT_ONCE, AT_ONCE, "CancelJob", "TERMINATE", "TerminateJob", id="slipped"
+        ),
         pytest.param(job("RUNNING"), None, AT_ONCE, "CancelJob", "LEAVE", None, id="slipped, never"),
         pytest.param(job("RUNNING"), AT_ONCE, AT_ONCE, "TerminateJob", "WAIT", None, id="terminated already"),
         pytest.param(job("PENDING"), AT_ONCE, LATER, "TerminateJob", "WAIT", None, id="pending, terminated"),
@@ -49,7 +51,9 @@ ARRAY = job("PENDING", array_size=3, array_summary={"RUNNING": 1, "RUNNABLE": 2}
         pytest.param(ARRAY, None, AT_ONCE, None, "CANCEL", "CancelJob", id="array, never"),
         pytest.param(ARRAY, None, AT_ONCE, "CancelJob", "LEAVE", None, id="array, never, cancelled"),
         pytest.param(ARRAY, DRAIN, AT_ONCE, None, "CANCEL", "CancelJob", id="array, drain"),
-        pytest.param(ARRAY, DRAIN, LATER, "CancelJob", "TERMINATE", "TerminateJob", id="array, drain is over"),
+        pytest.param(
+            ARRAY, DRAIN, LATER, "CancelJob", "TERMINATE", "TerminateJob", id="array, drain is over"
+        ),
     ],
 )
 def test_one_action_for_a_job(seen, terminate_after, waited, asked, action, operation):

@@ -22,7 +22,8 @@ _OPTIONS = {
     "deployment_id": {
         "description": (
             "The name that tells this Airflow's Batch jobs from those of another one on the same AWS "
-            "account. It is written on every job as the tag airflow_deployment; set it alike on every component."
+            "account. It is written on every job as the tag airflow_deployment; set it alike on every "
+            "component."
         ),
         "version_added": "0.1.0",
         "type": "string",

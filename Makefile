@@ -3,7 +3,7 @@
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEV := build hatchling hypothesis mypy pytest pytest-timeout ruff
+DEV := 'boto3-stubs[batch]' build hatchling hypothesis mypy pytest pytest-timeout ruff
 
 test: lint
 	$(RUN)/python -m pytest

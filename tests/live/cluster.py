@@ -224,7 +224,7 @@ class Cluster:
             "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
             "AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID": "live",
             "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-for-tests-only-of-64-characters-0123456789-0123456789-ab",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-for-tests-only-of-64-characters-0123456789",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._dags),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",

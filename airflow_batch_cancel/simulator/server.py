@@ -26,9 +26,9 @@ class _LostAnswer(Response):
     """An answer that breaks off: the client sees the connection close."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = [(b"content-length", b"1000")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": b"{", "more_body": False})
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{", "more_body": True})
+        raise ConnectionAbortedError("the answer is lost")
 
 
 def make_app(sim: BatchSimulator) -> Starlette:

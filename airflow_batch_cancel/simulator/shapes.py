@@ -35,7 +35,11 @@ def job_detail(job: SimulatedJob, account: Account) -> dict[str, Any]:
         "platformCapabilities": ["EC2"],
     }
     if job.array_size is None:
-        detail["container"] = {"image": "simulated", "environment": [], "logConfiguration": {}}
+        detail["container"] = {
+            "image": "simulated",
+            "environment": [],
+            "logConfiguration": {"logDriver": "awslogs"},
+        }
     if job.timeout is not None:
         detail["timeout"] = {"attemptDurationSeconds": int(job.timeout)}
     return detail

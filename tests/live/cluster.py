@@ -7,34 +7,53 @@ import json
 import os
 import shutil
 import signal
-import socket
+import sqlite3
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.live.wire import http, is_found, unused_port
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
-AIRFLOW = ("scheduler", "dag-processor", "triggerer", "api-server")
+AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer")
 ENDED = ("success", "failed")
+_ENDING_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGKILL)
+
+# Defaults that a test would wait minutes for.
+_IMPATIENT = {
+    "AIRFLOW__DAG_PROCESSOR__BUNDLE_REFRESH_CHECK_INTERVAL": "2",
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "20",
+    "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "5",
+    "AIRFLOW__SCHEDULER__TRIGGER_TIMEOUT_CHECK_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "15",
+}
 
 
 class Cluster:
     """
-    Scheduler (LocalExecutor), DAG processor, triggerer, API server, simulator; SQLite; a home of their own.
+    API server, scheduler (LocalExecutor), DAG processor, triggerer and simulator; SQLite; a home of their own.
 
-    Everything that was started is ended when the context is left, descendants included.
+    Everything that was started is ended when the context is left, descendants included, and also when
+    that happens by Ctrl-C or SIGTERM.
 
     :param dags: the folder with the DAGs
-    :param settings: more of Airflow's environment
+    :param settings: more environment for every process
     :param say: is told what is going on
+    :param keep_home: leave logs and database behind
     """
 
     def __init__(
@@ -42,20 +61,24 @@ class Cluster:
         dags: Path,
         settings: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
+        keep_home: bool = False,
     ) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="batch-cancel-"))
-        self.port = _free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.home = Path(tempfile.mkdtemp(prefix="batch-cancel-live-"))
+        self.url = f"http://127.0.0.1:{unused_port()}"
         self.simulator_url = ""
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._dags = dags
         self._settings = settings or {}
+        self._log_ports = {"WORKER": unused_port(), "TRIGGER": unused_port()}
         self._say = say
+        self._keep_home = keep_home
         self._token = ""
+        self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Cluster:
+        self._take_signals()
         try:
-            self._start()
+            self._start_all()
         except BaseException:
             self.stop()
             raise
@@ -65,45 +88,84 @@ class Cluster:
         self.stop()
 
     def stop(self) -> None:
-        """End every process and remove the home."""
-        mine = [process.pid for process in self.processes.values()]
-        victims = [process for pid in mine for process in _family(pid)]
-        for process in victims:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.terminate()
-        _, alive = psutil.wait_procs(victims, timeout=8)
-        for process in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
-        psutil.wait_procs(alive, timeout=5)
+        """End every process, the orphans of killed ones too, and remove the home."""
+        for number in self._handlers:
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them
+        try:
+            _end(self.living(), patience=6)
+            _end(self.living(), patience=1)
+            for started in self.processes.values():
+                started.wait(5)
+            if not self._keep_home:
+                shutil.rmtree(self.home, ignore_errors=True)
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+            self._handlers = {}
+
+    def living(self) -> list[psutil.Process]:
+        """Return the processes of this cluster: descendants, and whatever lives in its home."""
+        found: dict[int, psutil.Process] = {}
         for started in self.processes.values():
-            started.wait()
-        shutil.rmtree(self.home, ignore_errors=True)
+            if started.poll() is None:
+                found |= {process.pid: process for process in _family(started.pid)}
+        for process in psutil.process_iter():
+            if process.pid not in found and self._is_ours(process):
+                found[process.pid] = process
+        return list(found.values())
 
     def start(self, component: str) -> None:
-        """Start one of Airflow's components."""
-        arguments = [str(BIN / "airflow"), component]
+        """Start one component: one of ``AIRFLOW``, or a ``simulator`` that knows of no jobs."""
+        if component == "simulator":
+            arguments = [sys.executable, "-m", "airflow_batch_cancel.simulator"]
+            arguments += ["--port", self.simulator_url.rpartition(":")[2] or "0"]
+        else:
+            arguments = [str(BIN / "airflow"), component]
         if component == "api-server":
-            arguments += ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        self._spawn(component, arguments)
+            arguments += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
+        with (self.home / f"{component}.log").open("ab") as log:
+            self.processes[component] = subprocess.Popen(
+                arguments, env=self._env(), cwd=self.home, stdout=log, stderr=log, start_new_session=True
+            )
 
-    def kill(self, component: str, how: signal.Signals = signal.SIGKILL) -> None:
-        """Send a signal to one component, not to its children, and wait for its end."""
+    def kill(
+        self,
+        component: str,
+        number: signal.Signals = signal.SIGKILL,
+        group: bool = False,
+        seconds: float = 30,
+    ) -> None:
+        """
+        Send a signal to one component, and wait for its end when it is an ending one.
+
+        :param group: send it to the whole process group; else the component's children get nothing
+        :param seconds: how long to wait before SIGKILL follows
+        """
         process = self.processes[component]
-        process.send_signal(how)
-        process.wait(30)
+        (os.killpg if group else os.kill)(process.pid, number)
+        if number not in _ENDING_SIGNALS:
+            return
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)
 
-    def api(self, method: str, path: str, body: Any = None) -> Any:
+    def restart(self, component: str) -> None:
+        """Start a component again, after it was ended by SIGTERM if it still ran."""
+        if self.processes[component].poll() is None:
+            self.kill(component, signal.SIGTERM)
+        self.start(component)
+        if component == "api-server":
+            self.wait("the API server", 90, self._log_in)
+
+    def api(self, method: str, path: str, json: Any = None) -> Any:
         """Call Airflow's public REST API; ``path`` is relative to ``/api/v2``."""
-        return _http(method, f"{self.url}/api/v2{path}", body, {"Authorization": f"Bearer {self._token}"})
-
-    def simulator(self, method: str, path: str, body: Any = None) -> Any:
-        """Call the simulator's own paths; ``path`` is relative to ``/_simulator``."""
-        return _http(method, f"{self.simulator_url}/_simulator{path}", body, {})
+        return http(method, f"{self.url}/api/v2{path}", json, {"Authorization": f"Bearer {self._token}"})
 
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run of a DAG, as soon as Airflow knows the DAG, and return its id."""
-        self.wait(f"DAG {dag_id}", 90, lambda: self._exists(f"/dags/{dag_id}"))
+        self.wait(f"DAG {dag_id}", 90, lambda: is_found(lambda: self.api("GET", f"/dags/{dag_id}")))
         self.api("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
         run = self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
         return str(run["dag_run_id"])
@@ -112,131 +174,250 @@ class Cluster:
         """Return the state of a DAG run."""
         return str(self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}")["state"])
 
-    def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 120) -> str:
+    def wait_for_run(self, dag_id: str, run_id: str, timeout: float = 120) -> str:
         """Wait until a run has ended, and return how."""
-        self.wait(f"run {run_id}", seconds, lambda: self.run_state(dag_id, run_id) in ENDED)
+        self.wait(f"run {run_id} to end", timeout, lambda: self.run_state(dag_id, run_id) in ENDED)
         return self.run_state(dag_id, run_id)
 
     def task_instances(self, dag_id: str, run_id: str) -> list[dict[str, Any]]:
         """Return the task instances of a run."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100"
-        return list(self.api("GET", path)["task_instances"])
+        return list(
+            self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=100")["task_instances"]
+        )
 
-    def task_state(self, dag_id: str, run_id: str, task_id: str) -> str | None:
-        """Return the state of a task instance that is not mapped."""
-        state = self.api("GET", f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}")["state"]
+    def task_instance(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
+        """Return one task instance."""
+        return dict(self.api("GET", _task_path(dag_id, run_id, task_id, map_index)))
+
+    def task_state(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str | None:
+        """Return the state of a task instance; None also while it is not there yet."""
+        path = _task_path(dag_id, run_id, task_id, map_index)
+        if not is_found(lambda: self.api("GET", path)):
+            return None
+        state = self.api("GET", path)["state"]
         return None if state is None else str(state)
 
     def wait_for_task(
-        self, dag_id: str, run_id: str, task_id: str, *states: str, seconds: float = 60
-    ) -> None:
-        """Wait until a task instance is in one of the states."""
-        what = f"{task_id} to be {' or '.join(states)}"
-        self.wait(what, seconds, lambda: self.task_state(dag_id, run_id, task_id) in states)
+        self,
+        dag_id: str,
+        run_id: str,
+        task_id: str,
+        states: str | tuple[str, ...],
+        timeout: float = 60,
+        map_index: int = -1,
+    ) -> str:
+        """Wait until a task instance is in one of the states, and return that state."""
+        wanted = (states,) if isinstance(states, str) else states
+        seen: list[str | None] = [None]
 
-    def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """Return an XCom of a task instance that is not mapped."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/{key}?deserialize=false"
-        value = self.api("GET", path)["value"]
-        return json.loads(value) if isinstance(value, str) and value[:1] in "[{" else value
+        def arrived() -> bool:
+            seen[0] = self.task_state(dag_id, run_id, task_id, map_index)
+            return seen[0] in wanted
 
-    def task_log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1) -> str:
-        """Return the log of a task instance that is not mapped."""
-        path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}?full_content=true"
+        self.wait(f"{task_id} to be {' or '.join(wanted)}", timeout, arrived)
+        return str(seen[0])
+
+    def task_log(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+    ) -> str:
+        """Return the log of one try."""
+        path = (
+            f"{_task_path(dag_id, run_id, task_id)}/logs/{try_number}?full_content=true&map_index={map_index}"
+        )
         lines = self.api("GET", path)["content"]
         return "\n".join(line.get("event", "") if isinstance(line, dict) else str(line) for line in lines)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """Return the simulator's jobs as they really are."""
+    def xcom(
+        self, dag_id: str, run_id: str, task_id: str, key: str = "return_value", map_index: int = -1
+    ) -> Any:
+        """Return an XCom; ``LookupError`` when there is none."""
+        path = (
+            f"{_task_path(dag_id, run_id, task_id)}/xcomEntries/{key}?deserialize=false&map_index={map_index}"
+        )
+        if not is_found(lambda: self.api("GET", path)):
+            raise LookupError(f"{task_id} has no XCom {key}")
+        value = self.api("GET", path)["value"]
+        return json.loads(value) if isinstance(value, str) and value[:1] in ("[", "{") else value
+
+    def clear_task(
+        self, dag_id: str, run_id: str, task_id: str, map_index: int = -1, downstream: bool = False
+    ) -> None:
+        """Clear a task instance, as the button in the UI does."""
+        body = {
+            "dry_run": False,
+            "dag_run_id": run_id,
+            "task_ids": [task_id if map_index < 0 else [task_id, map_index]],
+            "only_failed": False,
+            "include_downstream": downstream,
+        }
+        self.api("POST", f"/dags/{dag_id}/clearTaskInstances", body)
+
+    def mark_task(self, dag_id: str, run_id: str, task_id: str, state: str, map_index: int = -1) -> None:
+        """Set the state of a task instance: ``success`` or ``failed``."""
+        self.api("PATCH", _task_path(dag_id, run_id, task_id, map_index), {"new_state": state})
+
+    def mark_run(self, dag_id: str, run_id: str, state: str) -> None:
+        """Set the state of a run: ``success`` or ``failed``."""
+        self.api("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+
+    def task_processes(
+        self, dag_id: str, run_id: str, task_id: str, map_index: int = -1
+    ) -> dict[str, psutil.Process]:
+        """Return the ``runner`` of a running task instance, and its ``supervisor``; empty when it has none."""
+        title = f"airflow worker -- {self.task_instance(dag_id, run_id, task_id, map_index)['id']}"
+        for process in self.living():
+            with contextlib.suppress(psutil.Error):
+                parent = process.parent()
+                if title in " ".join(process.cmdline()) and parent is not None:
+                    return {"runner": process, "supervisor": parent}
+        return {}
+
+    def simulator(self, method: str, path: str, json: Any = None) -> Any:
+        """Call the simulator's own paths; ``path`` is relative to ``/_simulator``."""
+        return http(method, f"{self.simulator_url}/_simulator{path}", json, {})
+
+    def batch_jobs(self) -> list[dict[str, Any]]:
+        """Return the simulator's jobs as they really are, array children counted in their parent."""
         return list(self.simulator("GET", "/jobs"))
+
+    def batch_alive(self) -> list[dict[str, Any]]:
+        """Return the jobs that have not ended."""
+        return [job for job in self.batch_jobs() if job["status"] not in ("SUCCEEDED", "FAILED")]
+
+    def batch_calls(self, operation: str | None = None) -> list[dict[str, Any]]:
+        """Return the API calls that reached Batch since the start or :meth:`reset_batch_calls`."""
+        return [call for call in self.simulator("GET", "/calls") if operation in (None, call["operation"])]
+
+    def reset_batch_calls(self) -> None:
+        """Forget the API calls so far."""
+        self.simulator("POST", "/calls/reset")
+
+    def batch_faults(self, **rule: Any) -> None:
+        """Let something go wrong: ``kind="throttle", operation="TerminateJob"``; without arguments, nothing."""
+        self.simulator("POST", "/faults" if rule else "/faults/clear", rule)
+
+    def batch_queue(self, name: str, slots: int | None = None) -> None:
+        """Add a queue; ``slots`` is how many of its jobs may run at once."""
+        self.simulator("POST", "/queues", {"name": name, "slots": slots})
 
     def wait(self, what: str, seconds: float, ready: Callable[[], Any]) -> None:
         """Wait until ``ready`` says so; when it does not in time, the error shows the end of every log."""
         ends = time.monotonic() + seconds
         while not ready():
             if time.monotonic() > ends:
-                raise TimeoutError(f"waited {seconds} s for {what}\n{self._log_ends()}")
-            for name, process in self.processes.items():
-                if process.poll() is not None and name == "api-server":
-                    raise RuntimeError(f"{name} has ended\n{self._log_ends()}")
+                raise TimeoutError(f"waited {seconds:.0f} s for {what}\n{self._log_ends()}")
             time.sleep(0.3)
 
-    def _start(self) -> None:
+    def _start_all(self) -> None:
         self._say("Starting a simulated AWS Batch")
-        self._spawn("simulator", [sys.executable, "-m", "airflow_batch_cancel.simulator"])
-        self.wait("the simulator", 30, lambda: "Listening" in self._log("simulator"))
+        self.start("simulator")
+        self._make_database()
+        self._wait_for_start("simulator", 30, lambda: "Listening on " in self._log("simulator"))
         self.simulator_url = self._log("simulator").split("Listening on ")[1].split()[0]
-        self._say("Making the metadata database (SQLite)")
-        log = (self.home / "migrate.log").open("wb")
-        subprocess.run(
-            [str(BIN / "airflow"), "db", "migrate"], env=self._env(), stdout=log, stderr=log, check=True
-        )
-        self._say("Starting scheduler, DAG processor, triggerer and API server")
+        self._say("Starting Airflow: API server, scheduler, DAG processor and triggerer")
         for component in AIRFLOW:
             self.start(component)
-        self.wait("the API server", 90, self._log_in)
+        self._wait_for_start("api-server", 90, self._log_in)
+
+    def _wait_for_start(self, component: str, seconds: float, ready: Callable[[], bool]) -> None:
+        def started() -> bool:
+            if self.processes[component].poll() is not None:
+                raise RuntimeError(f"the {component} has ended\n{self._log_ends()}")
+            return ready()
+
+        self.wait(f"the {component} to start", seconds, started)
+
+    def _make_database(self) -> None:
+        """Copy the empty database of this version of Airflow, which takes long to make only once."""
+        empty = Path(sys.prefix) / f"empty-airflow-{version('apache-airflow-core')}.db"
+        made = self.home / "airflow.db"
+        if not empty.exists():
+            self._say("Making Airflow's database (SQLite), once")
+            with (self.home / "migrate.log").open("wb") as log:
+                command = [str(BIN / "airflow"), "db", "migrate"]
+                subprocess.run(command, env=self._env(), stdout=log, stderr=log, check=True)
+            with contextlib.closing(sqlite3.connect(made)) as connection:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            shutil.copy(made, self.home / "empty.db")
+            shutil.move(self.home / "empty.db", empty.with_suffix(f".{os.getpid()}"))
+            empty.with_suffix(f".{os.getpid()}").replace(empty)
+        else:
+            shutil.copy(empty, made)
 
     def _log_in(self) -> bool:
         try:
-            self._token = _http("GET", f"{self.url}/auth/token", None, {})["access_token"]
+            self._token = http("GET", f"{self.url}/auth/token", None, {})["access_token"]
         except (OSError, ValueError):
             return False
         return True
 
-    def _exists(self, path: str) -> bool:
-        try:
-            self.api("GET", path)
-        except urllib.error.HTTPError as error:
-            if error.code != 404:
-                raise
-            return False
-        return True
+    def _take_signals(self) -> None:
+        """Let SIGTERM leave the context as Ctrl-C does."""
+        if threading.current_thread() is not threading.main_thread():
+            return
 
-    def _spawn(self, name: str, arguments: list[str]) -> None:
-        log = (self.home / f"{name}.log").open("ab")
-        self.processes[name] = subprocess.Popen(
-            arguments, env=self._env(), cwd=self.home, stdout=log, stderr=log, start_new_session=True
-        )
+        def leave(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        self._handlers = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def _is_ours(self, process: psutil.Process) -> bool:
+        with contextlib.suppress(psutil.Error, OSError):
+            return process.pid != os.getpid() and (
+                process.environ().get("AIRFLOW_HOME") == str(self.home) or process.cwd() == str(self.home)
+            )
+        return False
 
     def _log(self, name: str) -> str:
         return (self.home / f"{name}.log").read_text(errors="replace")
 
     def _log_ends(self) -> str:
-        logs = {path.name: path.read_text(errors="replace") for path in self.home.glob("*.log")}
-        return "\n".join(f"--- {name}\n{text[-1500:]}" for name, text in logs.items())
+        return "\n".join(
+            f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in self.home.glob("*.log")
+        )
 
     def _env(self) -> dict[str, str]:
         connection = {
             "conn_type": "aws",
-            "login": "simulated",
-            "password": "simulated",
+            "login": "test",
+            "password": "test",
             "extra": {"region_name": "us-east-1", "endpoint_url": self.simulator_url},
         }
         inherited = {
-            key: value for key, value in os.environ.items() if not key.startswith(("AIRFLOW", "AWS_"))
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("AIRFLOW", "AWS_", "PYTEST_"))
         }
         return {
             **inherited,
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "PYTHONUNBUFFERED": "1",
+            "SPT_NOENV": "1",  # a process title must not overwrite the environment that stop() reads
             "AIRFLOW_HOME": str(self.home),
             "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
-            "AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID": "live",
             "AIRFLOW__API__BASE_URL": self.url,
-            "AIRFLOW__API_AUTH__JWT_SECRET": "a-secret-for-tests-only-of-64-characters-0123456789",
+            "AIRFLOW__API_AUTH__JWT_SECRET": "no-secret-but-long-enough-to-sign-with-" * 2,
+            "AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID": "live-tests",
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._dags),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "8",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(_free_port()),
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(_free_port()),
+            # Several processes write; wait for the lock rather than fail after SQLite's 5 s.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=30",
+            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self._log_ports["TRIGGER"]),
+            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self._log_ports["WORKER"]),
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
-            "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",
+            **_IMPATIENT,
             **self._settings,
         }
+
+
+def _task_path(dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> str:
+    path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}"
+    return path if map_index < 0 else f"{path}/{map_index}"
 
 
 def _family(pid: int) -> list[psutil.Process]:
@@ -247,33 +428,13 @@ def _family(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def _http(method: str, url: str, body: Any, headers: dict[str, str]) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        url,
-        data,
-        {**headers, "Content-Type": "application/json", "Accept": "application/json"},
-        method=method,
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        text = answer.read()
-    return json.loads(text) if text else None
-
-
-@contextlib.contextmanager
-def ended_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM leave contexts as Ctrl-C does."""
-
-    def leave(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    previous = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def _end(processes: list[psutil.Process], patience: float) -> None:
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+            process.resume()  # a stopped one does not see the signal
+    _, alive = psutil.wait_procs(processes, timeout=patience)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)

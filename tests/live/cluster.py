@@ -45,7 +45,7 @@ _IMPATIENT = {
 
 class Cluster:
     """
-    API server, scheduler (LocalExecutor), DAG processor, triggerer and simulator; SQLite; a home of their own.
+    API server, scheduler (LocalExecutor), DAG processor, triggerer and simulator, on SQLite in a home.
 
     Everything that was started is ended when the context is left, descendants included, and also when
     that happens by Ctrl-C or SIGTERM.
@@ -69,7 +69,6 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._dags = dags
         self._settings = settings or {}
-        self._log_ports = {"WORKER": unused_port(), "TRIGGER": unused_port()}
         self._say = say
         self._keep_home = keep_home
         self._token = ""
@@ -123,6 +122,8 @@ class Cluster:
             arguments = [str(BIN / "airflow"), component]
         if component == "api-server":
             arguments += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
+        elif component in ("scheduler", "triggerer"):
+            arguments += ["--skip-serve-logs"]  # that server is open to the network; the files are here
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
                 arguments, env=self._env(), cwd=self.home, stdout=log, stderr=log, start_new_session=True
@@ -263,7 +264,7 @@ class Cluster:
     def task_processes(
         self, dag_id: str, run_id: str, task_id: str, map_index: int = -1
     ) -> dict[str, psutil.Process]:
-        """Return the ``runner`` of a running task instance, and its ``supervisor``; empty when it has none."""
+        """Return the ``runner`` of a running task instance, and its ``supervisor``, if it has any."""
         title = f"airflow worker -- {self.task_instance(dag_id, run_id, task_id, map_index)['id']}"
         for process in self.living():
             with contextlib.suppress(psutil.Error):
@@ -293,7 +294,7 @@ class Cluster:
         self.simulator("POST", "/calls/reset")
 
     def batch_faults(self, **rule: Any) -> None:
-        """Let something go wrong: ``kind="throttle", operation="TerminateJob"``; without arguments, nothing."""
+        """Let something go wrong: ``kind="throttle", operation="TerminateJob"``; no argument ends all."""
         self.simulator("POST", "/faults" if rule else "/faults/clear", rule)
 
     def batch_queue(self, name: str, slots: int | None = None) -> None:
@@ -363,9 +364,9 @@ class Cluster:
 
     def _is_ours(self, process: psutil.Process) -> bool:
         with contextlib.suppress(psutil.Error, OSError):
-            return process.pid != os.getpid() and (
-                process.environ().get("AIRFLOW_HOME") == str(self.home) or process.cwd() == str(self.home)
-            )
+            home = str(self.home)
+            lives_here = home in (process.environ().get("AIRFLOW_HOME"), process.cwd())
+            return lives_here and process.pid != os.getpid()
         return False
 
     def _log(self, name: str) -> str:
@@ -407,8 +408,6 @@ class Cluster:
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
             # Several processes write; wait for the lock rather than fail after SQLite's 5 s.
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=30",
-            "AIRFLOW__LOGGING__TRIGGER_LOG_SERVER_PORT": str(self._log_ports["TRIGGER"]),
-            "AIRFLOW__LOGGING__WORKER_LOG_SERVER_PORT": str(self._log_ports["WORKER"]),
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             **_IMPATIENT,
             **self._settings,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SELECTION_FIELDS = ("job_ids", "of_dag_id", "of_run_id", "task_ids", "job_queues")
 """The attributes that choose jobs; an operator has a ``dag_id`` of its own already."""
+_TASKS_PER_QUERY = 100
 _MAPPED_KEY = re.compile(r"(.+)_\d+")
 
 
@@ -115,10 +116,14 @@ def _task_ids_of_other_run(context: Context, run: Run) -> list[str]:
     keys = set(states())
     if not keys:
         raise ArgumentError("run_id", run.run_id, f"a run of the DAG {run.dag_id!r} that exists")
-    mapped_bases = sorted({match[1] for key in keys if (match := _MAPPED_KEY.fullmatch(key))})
-    mapped = {base: set(states(task_ids=[base])) for base in mapped_bases}
-    covered = {key for base, instances in mapped.items() for key in instances if key != base}
-    return sorted((keys - covered) | {base for base, instances in mapped.items() if instances})
+    bases = sorted({match[1] for key in keys if (match := _MAPPED_KEY.fullmatch(key))})
+    instances = {base: set(states(task_ids=[base])) - {base} for base in bases}
+    covered = sorted(set().union(*instances.values()))
+    found = (keys - set(covered)) | {base for base in bases if instances[base]}
+    for start in range(0, len(covered), _TASKS_PER_QUERY):
+        asked = covered[start : start + _TASKS_PER_QUERY]
+        found |= set(asked) & set(states(task_ids=asked))
+    return sorted(found)
 
 
 def _job_id(value: Any, region_name: str, task_id: str) -> str | None:

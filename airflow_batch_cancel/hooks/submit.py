@@ -15,6 +15,7 @@ from airflow_batch_cancel.aws.errors import translate
 
 KILL_BUDGET_SECONDS = 4.0
 """Airflow kills a task five seconds after it has asked it to end (``escalation_delay`` in its supervisor)."""
+_KILL_READ_TIMEOUT_SECONDS = 1.9
 
 
 class BatchSubmitHook(BatchClientHook):
@@ -39,7 +40,9 @@ class BatchSubmitHook(BatchClientHook):
 
         A kill interrupts whatever the main thread does, perhaps a call with the other client.
         """
-        config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
+        config = Config(
+            connect_timeout=1, read_timeout=_KILL_READ_TIMEOUT_SECONDS, retries={"total_max_attempts": 1}
+        )
         client = self.get_client_type(config=config)
         credentials = client._request_signer._credentials
         if credentials is not None:
@@ -72,7 +75,7 @@ def kill_now(client: Any, job_id: str, reason: str, log: Logger) -> None:
 
     :param client: from :meth:`BatchSubmitHook.kill_client`
     """
-    ends = time.monotonic() + KILL_BUDGET_SECONDS
+    last_call = time.monotonic() + KILL_BUDGET_SECONDS - _KILL_READ_TIMEOUT_SECONDS
     pause = 0.1
     while True:
         try:
@@ -82,7 +85,7 @@ def kill_now(client: Any, job_id: str, reason: str, log: Logger) -> None:
         else:
             log.info("Asked AWS Batch to terminate job %s: %s", job_id, reason)
             return
-        if not error.retryable or time.monotonic() + pause >= ends:
+        if not error.retryable or time.monotonic() + pause > last_call:
             log.error("AWS Batch job %s could not be terminated: %s", job_id, error)
             return
         time.sleep(pause)

@@ -96,11 +96,13 @@ class BatchCancelOperator(JobSelectionMixin, AwsBaseOperator[BatchCancelHook]):
         self.fail_if_none = fail_if_none
         self.deferrable = deferrable
         if not any(_is_template(value) for value in (reason, terminate_after, timeout, poll_interval)):
-            self._policy(reason or "checked at parse")
+            self._policy("checked at parse" if reason is None else reason)
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the jobs, and return the report."""
-        policy = self._policy(self.reason or _default_reason(context, "cancelled by"))
+        policy = self._policy(
+            f"Cancelled by Airflow task {_owner(context)}" if self.reason is None else self.reason
+        )
         procedure = self.hook.procedure(self.select_job_ids(context, self.hook), policy)
         if not procedure.progress:
             return self._nothing_to_cancel(policy)
@@ -229,15 +231,7 @@ class CancellableBatchOperator(BatchOperator):
             kill_now(self._kill_client, self.job_id, self._reason("killed"), self.log)
 
     def _prepare(self, context: Context) -> None:
-        ti = context["ti"]
-        self._owner = Owner(
-            deployment=deployment_id(),
-            dag_id=ti.dag_id,
-            run_id=ti.run_id,
-            task_id=ti.task_id,
-            map_index=-1 if ti.map_index is None else ti.map_index,
-            try_number=ti.try_number,
-        )
+        self._owner = _owner(context)
         self._kill_client = self.hook.kill_client()
 
     def _owned_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -280,12 +274,10 @@ class CancellableBatchOperator(BatchOperator):
         return f"Airflow task {self._owner} was {cause}"[:REASON_LENGTH]
 
 
-def _default_reason(context: Context, cause: str) -> str:
+def _owner(context: Context) -> Owner:
     ti = context["ti"]
-    index = f"[{ti.map_index}]" if (ti.map_index or -1) >= 0 else ""
-    return (
-        f"{cause.capitalize()} Airflow task {ti.dag_id}/{ti.run_id}/{ti.task_id}{index} try {ti.try_number}"
-    )
+    map_index = -1 if ti.map_index is None else ti.map_index
+    return Owner(deployment_id(), ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number)
 
 
 def _is_template(value: object) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 
 from airflow_batch_cancel.simulator import BatchSimulator, VirtualClock
 from airflow_batch_cancel.simulator.server import serve
@@ -26,6 +27,13 @@ def metadata_db() -> None:
 def batch() -> BatchSimulator:
     """A simulated AWS Batch in which ten seconds pass in one."""
     return BatchSimulator(clock=VirtualClock(rate=10.0))
+
+
+@pytest.fixture(autouse=True)
+def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stock operator waits up to ten seconds before it first looks at its job."""
+    monkeypatch.setattr(BatchClientHook, "DEFAULT_DELAY_MIN", 0)
+    monkeypatch.setattr(BatchClientHook, "DEFAULT_DELAY_MAX", 0.2)
 
 
 @pytest.fixture

@@ -34,9 +34,8 @@ def main() -> int:
                 wait_for_ctrl_c(cluster)
             demo.say("Ending every process that was started")
     except KeyboardInterrupt:
-        if not keep:
-            console.print("Interrupted; nothing is left running.")
-            return 130
+        console.print("Interrupted; nothing is left running.")
+        return 130
     demo.say("Done")
     return 0 if good else 1
 

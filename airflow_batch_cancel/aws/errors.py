@@ -10,6 +10,9 @@ from botocore.exceptions import (
     PartialCredentialsError,
     TokenRetrievalError,
 )
+from botocore.exceptions import (
+    ConnectionError as NoConnection,
+)
 
 from airflow_batch_cancel.exceptions import (
     AccessDeniedError,
@@ -76,6 +79,6 @@ def translate(operation: str, error: ClientError | BotoCoreError) -> BatchApiErr
     name = type(error).__name__
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDeniedError(operation, name, str(error))
-    if isinstance(error, HTTPClientError):
+    if isinstance(error, (HTTPClientError, NoConnection)):
         return ServiceUnavailableError(operation, name, str(error))
     return BatchApiError(operation, name, str(error))

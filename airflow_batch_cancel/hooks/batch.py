@@ -45,7 +45,7 @@ class BatchCancelHook(AwsBaseHook):
         :raises ArgumentError: when the connection that was asked for does not exist
         """
         wrapper: AwsConnectionWrapper = super().conn_config
-        if self.aws_conn_id not in (None, "", self.default_conn_name) and not wrapper.conn_id:
+        if self.aws_conn_id not in (None, "", self.default_conn_name) and not wrapper:
             raise ArgumentError(
                 "aws_conn_id", self.aws_conn_id, "the id of an Airflow connection that exists"
             )
@@ -113,5 +113,5 @@ class BatchCancelHook(AwsBaseHook):
                 else self.gateway.list_live_job_ids(queue)
             )
             job_ids.update(dict.fromkeys(found))
-        claims = ((job, Ownership.from_tags(job.tags)) for job in self.describe_jobs(job_ids))
+        claims = ((job, Ownership.from_tags(job.tags)) for job in self.describe_jobs(list(job_ids)))
         return [(job, claim) for job, claim in claims if claim and of.owns(claim.owner) and not job.finished]

@@ -11,11 +11,12 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
+from botocore.exceptions import BotoCoreError
 
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership, add_owner_tags
 from airflow_batch_cancel.core.policy import AT_ONCE, REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import CancelReport
-from airflow_batch_cancel.exceptions import ArgumentError, BatchApiError, JobsNotStoppedError
+from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobsNotStoppedError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.hooks.submit import BatchSubmitHook, kill_now
 from airflow_batch_cancel.selection import SELECTION_FIELDS, JobSelectionMixin
@@ -265,7 +266,7 @@ class CancellableBatchOperator(BatchOperator):
                 config=self.botocore_config,
             )
             report = hook.cancel_jobs([self.job_id], policy, wait=False)
-        except BatchApiError as stop_error:
+        except (BatchCancelError, BotoCoreError) as stop_error:
             self.log.error("AWS Batch job %s could not be stopped: %s", self.job_id, stop_error)
         else:
             self.log.info("The task fails, and its job with it: %s", report.rows[0].describe())

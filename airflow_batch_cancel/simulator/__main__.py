@@ -15,8 +15,18 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument("--rate", type=float, default=1.0, help="how many seconds pass in one (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of job ids and faults (%(default)s)")
+    parser.add_argument("--scenario", help="a named world, or a JSON file with one")
+    parser.add_argument(
+        "--visibility-lag", type=float, default=0.0, help="seconds until a job shows (%(default)s)"
+    )
     arguments = parser.parse_args()
-    sim = BatchSimulator(seed=arguments.seed, clock=VirtualClock(arguments.rate))
+    sim = BatchSimulator(
+        seed=arguments.seed,
+        clock=VirtualClock(arguments.rate),
+        visibility_lag=arguments.visibility_lag,
+    )
+    if arguments.scenario:
+        sim.load(arguments.scenario)
     listener, url = listen(arguments.host, arguments.port)
     print(f"Listening on {url}", flush=True)
     make_server(sim).run(sockets=[listener])

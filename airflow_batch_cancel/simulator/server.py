@@ -73,6 +73,7 @@ def _control_routes(sim: BatchSimulator) -> list[Route]:
         _write("/_simulator/queues", add_queue),
         _write("/_simulator/definitions", sim.add_job_definition),
         _write("/_simulator/jobs/submit", sim.submit),
+        _write("/_simulator/scenario", sim.load),
         _write("/_simulator/faults", sim.faults.add),
         _write("/_simulator/faults/clear", sim.faults.clear),
         _write("/_simulator/calls/reset", sim.reset_calls),

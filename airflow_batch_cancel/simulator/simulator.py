@@ -12,6 +12,7 @@ from airflow_batch_cancel.simulator.clock import VirtualClock
 from airflow_batch_cancel.simulator.engine import Engine
 from airflow_batch_cancel.simulator.faults import Faults
 from airflow_batch_cancel.simulator.model import Behaviour, Queue, ServiceError, SimulatedJob, Transition
+from airflow_batch_cancel.simulator.scenario import build, read_scenario
 from airflow_batch_cancel.simulator.shapes import Account
 
 
@@ -139,6 +140,14 @@ class BatchSimulator:
             if status is not None:
                 self._engine.put(self._engine.jobs[job_id], status)
             return job_id
+
+    def load(self, scenario: str | Mapping[str, Any]) -> dict[str, str]:
+        """
+        Add a named world, one out of a JSON file, or a given one; returns the job ids by job name.
+
+        :param scenario: see :mod:`~airflow_batch_cancel.simulator.scenario`
+        """
+        return build(self, read_scenario(scenario) if isinstance(scenario, str) else scenario)
 
     def job(self, job_id: str) -> SimulatedJob:
         """Return a job as it really is."""

@@ -89,8 +89,8 @@ class Demo:
             console.print(log_of(cluster, run_id), markup=False)
             return False
         console.print(
-            f"[bold green]The run is {state}, no job of it is alive, and the {len(strangers)} jobs of"
-            " somebody else still run.[/bold green]"
+            f"[bold green]The run is {state}, and no job is alive but the {len(strangers)} of somebody else."
+            "[/bold green]"
         )
         return True
 

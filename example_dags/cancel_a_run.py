@@ -26,7 +26,7 @@ with DAG("cancel_a_run", schedule=None, tags=["batch"], doc_md=__doc__) as dag:
     # [START submit]
     running = BatchOperator(task_id="running", job_name="running", job_queue=QUEUE, **common)
     waiting = BatchOperator.partial(task_id="in_the_queue", job_queue=NARROW_QUEUE, **common).expand(
-        job_name=["takes-the-slot", "waits-in-the-queue"]
+        job_name=["in-the-queue-1", "in-the-queue-2"]
     )
     array = BatchOperator(
         task_id="array",

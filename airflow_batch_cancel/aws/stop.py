@@ -32,7 +32,7 @@ class JobProgress:
 
     :param job: as last described
     :param asked: what AWS Batch has accepted
-    :param was_started: whether the job had started when it was asked to stop, or was seen started after
+    :param was_started: whether it was seen started before it ended
     :param asked_unseen: whether it was asked before DescribeJobs showed it
     :param seen_live: whether it was seen before it ended
     :param error: the error that ended the stop of this job
@@ -62,7 +62,7 @@ class JobProgress:
             return
         if not job.finished:
             self.seen_live = True
-        if job.started or (self.asked and job.started_at):
+        if job.started:
             self.was_started = True
         if self._was_asked_in_vain(job):
             self.asked = None
@@ -80,7 +80,6 @@ class JobProgress:
         """Take note that AWS Batch has accepted a stop."""
         self.asked = operation
         self.asked_unseen = self.job is None
-        self.was_started = self.was_started or (self.job is not None and self.job.started)
 
 
 class StopProcedure:

@@ -98,6 +98,17 @@ def test_a_cancel_is_not_believed_because_it_was_answered(sim):
     assert sim.count("TerminateJobs") == 1
 
 
+def test_a_cancel_that_came_too_late_is_repeated_when_the_job_is_queued_again(sim):
+    """CancelJob of a started job does nothing; its next attempt must not start for that."""
+    job_id = sim.submit(status="RUNNABLE", attempts=3, fail_attempts=2, run_seconds=10, runnable_seconds=60)
+    stopping = procedure(sim, [job_id], terminate_after=timedelta(minutes=5))
+    stopping.look_and_plan()
+    sim._engine.put(sim._engine.jobs[job_id], "RUNNING")
+    stopping._act()
+    assert stopping.run().ok
+    assert sim.job(job_id).attempt == 1
+
+
 def test_a_drain_lets_started_jobs_finish(sim):
     """What finishes in time is not touched; what does not is terminated."""
     quick = sim.submit(status="RUNNING", run_seconds=30)
@@ -222,6 +233,23 @@ def test_errors_inside_a_bulk_200_are_repeated(sim):
     sim.faults.bulk_errors("ThrottlingException", probability=0.5)
     report = stop(sim, ids)
     assert set(outcomes(report)) == {Outcome.TERMINATED}
+
+
+def test_errors_inside_a_bulk_200_are_repeated_without_waiting_for_the_effect(sim):
+    """One step is enough: the ids that were throttled are asked for again."""
+    ids = [sim.submit(status="RUNNING") for _ in range(3)]
+    sim.faults.bulk_errors("ThrottlingException", times=2)
+    stopping = procedure(sim, ids)
+    stopping.step()
+    assert stopping.report(waited=False).ok
+    assert all(sim.job(job_id).is_terminated for job_id in ids)
+
+
+def test_a_call_is_made_again_beyond_botocores_own_retries(sim):
+    """botocore gives up after three."""
+    sim.submit("a", status="RUNNING")
+    sim.faults.throttle("ListJobs", times=7)
+    assert len(BatchGateway(sim.client(), sim.clock).list_job_ids_by_name("default", "a")) == 1
 
 
 def test_three_in_ten_calls_throttled_and_every_job_is_stopped(sim, bulk):

@@ -39,12 +39,14 @@ class Operations:
         seed: int,
         visibility_lag: float,
         retention: float | None,
+        summary_lag: float,
     ) -> None:
         self.engine = engine
         self.queues: dict[str, Queue] = {"default": Queue("default")}
         self.definitions: dict[str, Behaviour] = {"default": Behaviour()}
         self.visibility_lag = visibility_lag
         self.retention = retention
+        self.summary_lag = summary_lag
         self._faults = faults
         self._account = account
         self._random = random.Random(seed)
@@ -57,7 +59,11 @@ class Operations:
             "CancelJobs": lambda request: self._stop_many(request, "CancelJobs", self.engine.cancel),
             "TerminateJobs": lambda request: self._stop_many(request, "TerminateJobs", self.engine.terminate),
             "TagResource": self.tag_resource,
+            "UntagResource": self.untag_resource,
             "ListTagsForResource": self.list_tags_for_resource,
+            "RegisterJobDefinition": self.register_job_definition,
+            "DescribeJobDefinitions": self.describe_job_definitions,
+            "CreateJobQueue": self.create_job_queue,
             "DescribeJobQueues": self.describe_job_queues,
         }
 
@@ -119,9 +125,44 @@ class Operations:
         job.tags = _checked_tags({**job.tags, **(request.get("tags") or {})})
         return {}
 
+    def untag_resource(self, request: Json) -> Json:
+        """Take tags off a job."""
+        job = self._job_of_arn(request["resourceArn"])
+        job.tags = {key: value for key, value in job.tags.items() if key not in request.get("tagKeys", ())}
+        return {}
+
     def list_tags_for_resource(self, request: Json) -> Json:
         """Return a job's tags."""
         return {"tags": dict(self._job_of_arn(request["resourceArn"]).tags)}
+
+    def register_job_definition(self, request: Json) -> Json:
+        """Register a job definition; its ``parameters`` say how its jobs behave."""
+        name = request["jobDefinitionName"]
+        self.definitions[name] = Behaviour().with_overrides(request.get("parameters") or {})
+        arn = self._account.arn("job-definition", f"{name}:1")
+        return {"jobDefinitionName": name, "jobDefinitionArn": arn, "revision": 1}
+
+    def describe_job_definitions(self, request: Json) -> Json:
+        """Describe the job definitions, each of which has one revision."""
+        wanted = request.get("jobDefinitionName")
+        definitions = [
+            {
+                "jobDefinitionName": name,
+                "jobDefinitionArn": self._account.arn("job-definition", f"{name}:1"),
+                "revision": 1,
+                "status": "ACTIVE",
+                "type": "container",
+            }
+            for name in self.definitions
+            if wanted in (None, name)
+        ]
+        return {"jobDefinitions": definitions}
+
+    def create_job_queue(self, request: Json) -> Json:
+        """Create a queue in which any number of jobs may run."""
+        name = request["jobQueueName"]
+        self.queues[name] = Queue(name)
+        return {"jobQueueName": name, "jobQueueArn": self._account.arn("job-queue", name)}
 
     def describe_job_queues(self, request: Json) -> Json:
         """Describe the queues."""
@@ -169,6 +210,8 @@ class Operations:
 
     def _visible(self, job: SimulatedJob) -> bool:
         now = self.engine.now
+        if job.shown_at is None or now >= job.shown_at + self.summary_lag:
+            job.shown_at, job.shown_counts = now, dict(job.child_counts)
         if now < job.created_at + self.visibility_lag:
             return False
         return self.retention is None or job.stopped_at is None or now < job.stopped_at + self.retention

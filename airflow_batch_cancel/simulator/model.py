@@ -107,6 +107,8 @@ class SimulatedJob:
     phase: int = 0
     live_children: int = 0
     child_counts: dict[str, int] = field(default_factory=dict)
+    shown_counts: dict[str, int] = field(default_factory=dict)
+    shown_at: float | None = None
 
     @property
     def finished(self) -> bool:

@@ -71,7 +71,7 @@ def _common(job: SimulatedJob, account: Account) -> dict[str, Any]:
     if job.stopped_at is not None:
         common["stoppedAt"] = _milliseconds(job.stopped_at)
     if job.array_size is not None:
-        counts = {status: count for status, count in job.child_counts.items() if count}
+        counts = {status: count for status, count in job.shown_counts.items() if count}
         common["arrayProperties"] = {"size": job.array_size, "statusSummary": counts}
     elif job.index is not None:
         common["arrayProperties"] = {"index": job.index}

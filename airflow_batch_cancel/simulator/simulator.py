@@ -49,6 +49,7 @@ class BatchSimulator:
     :param clock: a :class:`VirtualClock`; one that moves by hand when None
     :param visibility_lag: seconds for which a job does not show after it was submitted
     :param retention: seconds for which a finished job shows; None for ever
+    :param summary_lag: seconds for which an array parent shows the same ``statusSummary``
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class BatchSimulator:
         account: str = "123456789012",
         visibility_lag: float = 0.0,
         retention: float | None = None,
+        summary_lag: float = 0.0,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.account = Account(region, account)
@@ -68,7 +70,7 @@ class BatchSimulator:
         self._lock = threading.RLock()
         self._engine = Engine(self.clock)
         self._operations = Operations(
-            self._engine, self.faults, self.account, seed, visibility_lag, retention
+            self._engine, self.faults, self.account, seed, visibility_lag, retention, summary_lag
         )
 
     @property

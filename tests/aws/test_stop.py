@@ -138,6 +138,20 @@ def test_started_children_are_spared_and_the_others_cancelled(sim):
     assert Counter(child.status for child in sim.job(array).children) == {"FAILED": 4, "RUNNING": 2}
 
 
+@pytest.mark.parametrize(("policy", "alive"), [({}, 0), (NEVER, 2)], ids=["at once", "never"])
+def test_a_lagging_summary_of_an_array_misleads_nobody(bulk, policy, alive):
+    """It says that no child has started while two run: those are terminated, or spared, all the same."""
+    sim = BatchSimulator(summary_lag=3600)
+    sim.add_queue("narrow", slots=2)
+    array = sim.submit(array_size=4, queue="narrow")
+    sim.clock.jump(0.2)
+    sim.client().describe_jobs(jobs=[array])
+    sim.clock.jump(10)
+    report = stop(sim, [array], bulk, timeout=timedelta(seconds=30), **policy)
+    assert report.ok is not bool(alive)
+    assert sum(child.status == "RUNNING" for child in sim.job(array).children) == alive
+
+
 def test_a_child_is_stopped_as_a_child(sim):
     """Array scope never widens."""
     array = sim.submit(array_size=3, status="RUNNING")

@@ -72,7 +72,11 @@ def requests(ids):
         ("ListJobs", {"arrayJobId": ids[2], "jobStatus": "RUNNABLE"}),
         ("TagResource", {"resourceArn": arn, "tags": {"c": "d"}}),
         ("ListTagsForResource", {"resourceArn": arn}),
+        ("UntagResource", {"resourceArn": arn, "tagKeys": ["c"]}),
         ("DescribeJobQueues", {}),
+        ("CreateJobQueue", {"jobQueueName": "more", "priority": 1}),
+        ("RegisterJobDefinition", {"jobDefinitionName": "more", "type": "container"}),
+        ("DescribeJobDefinitions", {}),
     ]
 
 

@@ -295,6 +295,31 @@ def test_a_job_is_invisible_for_a_moment_and_forgotten_after_a_while():
     assert client.describe_jobs(jobs=[job_id])["jobs"] == []
 
 
+def test_the_summary_of_an_array_may_lag():
+    """It is a cached count: it may say that no child has started while some run."""
+    sim = BatchSimulator(summary_lag=60)
+    client = sim.client()
+    parent = sim.submit(array_size=3)
+    sim.clock.jump(0.2)
+    before = describe(client, parent)["arrayProperties"]
+    sim.clock.jump(10)
+    assert describe(client, f"{parent}:0")["status"] == "RUNNING"
+    assert describe(client, parent)["arrayProperties"] == before
+    sim.clock.jump(60)
+    assert describe(client, parent)["arrayProperties"]["statusSummary"] == {"RUNNING": 3}
+
+
+def test_a_registered_definition_says_how_its_jobs_behave(sim, client):
+    """Over the API, as a DAG would."""
+    client.register_job_definition(
+        jobDefinitionName="quick", type="container", parameters={"run_seconds": "2"}
+    )
+    client.create_job_queue(jobQueueName="mine", priority=1)
+    answer = client.submit_job(jobName="a", jobQueue="mine", jobDefinition="quick:1")
+    sim.clock.jump(10)
+    assert describe(client, answer["jobId"])["status"] == "SUCCEEDED"
+
+
 def test_a_job_that_runs_too_long_is_ended(sim, client):
     """``attemptDurationSeconds`` counts from the start of the attempt."""
     answer = client.submit_job(

@@ -346,3 +346,21 @@ def test_live_jobs_of_a_queue_are_listed_in_five_calls_for_a_thousand(sim):
     sim.submit(status="SUCCEEDED")
     assert set(BatchGateway(sim.client(), sim.clock).list_live_job_ids("default")) == ids
     assert sim.count("ListJobs") == 5
+
+
+def test_lists_are_read_to_their_last_page(sim):
+    """1,000 rows a page by status, 100 by name."""
+    ids = {sim.submit("same", status="RUNNING") for _ in range(1100)}
+    gateway = BatchGateway(sim.client(), sim.clock)
+    assert set(gateway.list_live_job_ids("default")) == ids
+    assert sim.count("ListJobs") == 6
+    assert set(gateway.list_job_ids_by_name("default", "same")) == ids
+
+
+def test_a_service_with_a_rate_limit_loses_no_job(sim, bulk):
+    """The pace adapts to what AWS takes."""
+    ids = [sim.submit(status="RUNNING") for _ in range(500)]
+    sim.faults.rate_limit(per_second=20, burst=20)
+    report = stop(sim, ids, bulk)
+    assert set(outcomes(report)) == {Outcome.TERMINATED}
+    assert not sim.alive()

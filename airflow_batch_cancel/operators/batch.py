@@ -11,12 +11,18 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
 from airflow.providers.common.compat.sdk import AirflowFailException, conf
+from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
 from botocore.exceptions import BotoCoreError
 
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership, add_owner_tags
 from airflow_batch_cancel.core.policy import AT_ONCE, REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import CancelReport
-from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobsNotStoppedError
+from airflow_batch_cancel.exceptions import (
+    AccessDeniedError,
+    ArgumentError,
+    BatchCancelError,
+    JobsNotStoppedError,
+)
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.hooks.submit import BatchSubmitHook, kill_now
 from airflow_batch_cancel.selection import SELECTION_FIELDS, JobSelectionMixin
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 _LINKS_LOGGED = 20
+_EARLIER_TRIES_WAIT = timedelta(minutes=5)
 
 
 class BatchCancelOperator(JobSelectionMixin, AwsBaseOperator[BatchCancelHook]):
@@ -203,6 +210,20 @@ class CancellableBatchOperator(BatchOperator):
             self._stop_after(error)
             raise
 
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """
+        Resume after a deferral; one that timed out or whose trigger failed stops the job.
+
+        Airflow resumes such a task with the method ``__fail__`` and without an event, and calls no kill hook.
+        """
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except (TaskDeferralError, TaskDeferralTimeout) as error:
+            self._prepare(context)
+            self.job_id = self._submitted_by_this_try(context)
+            self._stop_after(error)
+            raise
+
     def submit_job(self, context: Context) -> None:
         """Submit the job as its owner's: tagged, named, and with everything ready that a kill will need."""
         self.job_id = None
@@ -229,29 +250,61 @@ class CancellableBatchOperator(BatchOperator):
                 "The task is killed before SubmitJob has answered: the job is terminated when it does"
             )
         elif self._kill_client is not None:
-            kill_now(self._kill_client, self.job_id, self._reason("killed"), self.log)
+            kill_now(self._kill_client, self.job_id, self._reason("was killed"), self.log)
 
     def _prepare(self, context: Context) -> None:
         self._owner = _owner(context)
         self._kill_client = self.hook.kill_client()
 
     def _owned_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of SubmitJob with the owner in them."""
+        """Return the parameters of SubmitJob with the owner in them; earlier tries have ended then."""
         assert self._owner is not None
         detached = not (self.wait_for_completion or self.deferrable)
         ownership = Ownership(self._owner, Lifetime.DETACHED if detached else Lifetime.TASK)
         owned = {**parameters, "tags": add_owner_tags(parameters.get("tags") or {}, ownership)}
         if self.name_suffix:
             owned["jobName"] = self._owner.job_name(owned["jobName"])
+            if self._owner.try_number > 1:
+                self._end_earlier_tries(self._owner, owned["jobQueue"], owned["jobName"])
+        if self._killed:
+            raise AirflowFailException("The task was killed before it submitted an AWS Batch job")
         return owned
+
+    def _end_earlier_tries(self, owner: Owner, job_queue: str, job_name: str) -> None:
+        """Stop the jobs that earlier tries left behind, and wait until they have ended."""
+        hook = self._cancel_hook()
+        try:
+            found = hook.find_jobs(owner, [job_queue], job_name=job_name)
+        except AccessDeniedError as error:
+            self.log.warning(
+                "Jobs of earlier tries, if any, run on beside this one, since they can not be looked for. "
+                "Grant batch:ListJobs and batch:DescribeJobs. %s",
+                error,
+            )
+            return
+        earlier = [job.job_id for job, claim in found if claim.owner.try_number < owner.try_number]
+        if not earlier:
+            return
+        self.log.info("Ending the jobs of earlier tries before this one submits: %s", ", ".join(earlier))
+        report = hook.cancel_jobs(
+            earlier, Policy(self._reason("is tried again"), timeout=_EARLIER_TRIES_WAIT)
+        )
+        (self.log.info if report.ok else self.log.warning)("%s\n%s", report.summary(), report.table())
 
     def _submitted(self, job_id: str) -> None:
         self.job_id = job_id
         if self._killed:
             kill_now(
-                self._kill_client, job_id, self._reason("killed while SubmitJob was under way"), self.log
+                self._kill_client, job_id, self._reason("was killed while SubmitJob was under way"), self.log
             )
             raise AirflowFailException(f"The task was killed while it submitted AWS Batch job {job_id}")
+
+    def _submitted_by_this_try(self, context: Context) -> str | None:
+        """Read the job's id from the XCom pushed at submit; Airflow clears it before the next try."""
+        ti = context["ti"]
+        map_indexes = [-1 if ti.map_index is None else ti.map_index]
+        details = ti.xcom_pull(task_ids=ti.task_id, key=BatchJobDetailsLink.key, map_indexes=map_indexes)
+        return next((value["job_id"] for value in details if value), None)
 
     def _stop_after(self, error: Exception) -> None:
         """Stop the job unless it has finished; whatever comes of that, the task fails with ``error``."""
@@ -259,20 +312,22 @@ class CancellableBatchOperator(BatchOperator):
             return
         policy = Policy(self._reason(f"failed with {type(error).__name__}"), timeout=timedelta(seconds=0))
         try:
-            hook = BatchCancelHook(
-                aws_conn_id=self.aws_conn_id,
-                region_name=self.region_name,
-                verify=self.verify,
-                config=self.botocore_config,
-            )
-            report = hook.cancel_jobs([self.job_id], policy, wait=False)
+            report = self._cancel_hook().cancel_jobs([self.job_id], policy, wait=False)
         except (BatchCancelError, BotoCoreError) as stop_error:
             self.log.error("AWS Batch job %s could not be stopped: %s", self.job_id, stop_error)
         else:
             self.log.info("The task fails, and its job with it: %s", report.rows[0].describe())
 
+    def _cancel_hook(self) -> BatchCancelHook:
+        return BatchCancelHook(
+            aws_conn_id=self.aws_conn_id,
+            region_name=self.region_name,
+            verify=self.verify,
+            config=self.botocore_config,
+        )
+
     def _reason(self, cause: str) -> str:
-        return f"Airflow task {self._owner} was {cause}"[:REASON_LENGTH]
+        return f"Airflow task {self._owner} {cause}"[:REASON_LENGTH]
 
 
 def _owner(context: Context) -> Owner:

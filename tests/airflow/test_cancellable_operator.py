@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import re
 import time
+from datetime import timedelta
 
 import pytest
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership
@@ -123,6 +125,60 @@ def test_a_kill_hangs_no_longer_than_its_budget(batch, connection, metadata_db):
     began = time.monotonic()
     kill_now(client, batch.submit(status="RUNNING"), "x", logging.getLogger(__name__))
     assert time.monotonic() - began < 4.2
+
+
+def left_behind(batch, try_number, **fields):
+    owner = Owner("tests", "dag", "run", "job", -1, try_number)
+    tags = Ownership(owner).tags()
+    return batch.submit(owner.job_name("x"), status="RUNNING", tags=tags, **fields)
+
+
+def test_a_later_try_ends_the_jobs_of_earlier_ones_before_it_submits(batch, killed):
+    """Its own task instance's only; the look costs one ListJobs and one DescribeJobs."""
+    killed._owner = Owner("tests", "dag", "run", "job", -1, 3)
+    mine = [left_behind(batch, number) for number in (1, 2)]
+    newer = left_behind(batch, 4)
+    untagged = batch.submit(killed._owner.job_name("x"), status="RUNNING")
+    killed._owned_parameters({"jobName": "x", "jobQueue": "default"})
+    assert [batch.job(job_id).status for job_id in mine] == ["FAILED", "FAILED"]
+    assert "try 3 is tried again" in batch.job(mine[0]).status_reason
+    assert {job.job_id for job in batch.alive()} == {newer, untagged}
+    assert [call.operation for call in batch.calls[:3]] == ["ListJobs", "DescribeJobs", "DescribeJobs"]
+
+
+def test_a_first_try_looks_for_nothing(batch, killed):
+    """No call but the submit."""
+    killed._owned_parameters({"jobName": "x", "jobQueue": "default"})
+    assert batch.calls == []
+
+
+def test_a_missing_permission_to_look_does_not_keep_a_try_from_submitting(batch, killed):
+    """The log says which protection is off."""
+    killed._owner = Owner("tests", "dag", "run", "job", -1, 2)
+    batch.faults.deny("ListJobs")
+    assert killed._owned_parameters({"jobName": "x", "jobQueue": "default"})["jobName"].startswith("x-")
+
+
+def test_a_retry_never_runs_beside_the_job_of_the_try_before(run, batch):
+    """The first try could not stop its job; the second one does, and then submits."""
+    batch.faults.bulk_errors("AccessDenied", times=1)
+    with DAG("retried", schedule=None) as dag:
+        CancellableBatchOperator(
+            task_id="job", job_name="retried", max_retries=1, retries=1, retry_delay=timedelta(0), **JOB
+        )
+    assert run(dag).run.state == "failed"
+    batch.clock.jump(60)
+    first, second = batch.jobs()
+    assert "is tried again" in first.status_reason
+    assert first.stopped_at <= second.created_at
+    assert not batch.alive()
+
+
+def test_a_task_that_was_killed_before_its_submit_submits_nothing(batch, killed):
+    """The mark is looked at before SubmitJob too."""
+    killed.on_kill()
+    with pytest.raises(AirflowFailException, match="before it submitted"):
+        killed._owned_parameters({"jobName": "x", "jobQueue": "default"})
 
 
 @pytest.mark.parametrize(

@@ -60,3 +60,13 @@ def test_killed_while_submit_job_is_in_flight(cluster: Cluster) -> None:
     assert job is not None
     assert "killed while SubmitJob was under way" in job["statusReason"]
     assert cluster.wait_for_run("cancellable", run_id) == "failed"
+
+
+def test_deferral_timeout(cluster: Cluster) -> None:
+    """Airflow calls no kill hook then: the task resumes as failed, and stops its job on the way out."""
+    run_id = cluster.trigger("deferral_timeout")
+    assert cluster.wait_for_run("deferral_timeout", run_id) == "failed"
+    cluster.wait("the job to end", 15, lambda: status_of(cluster, run_id) == "FAILED")
+    job = job_of(cluster, run_id)
+    assert job is not None
+    assert "job try 1 failed with TaskDeferralTimeout" in job["statusReason"]

@@ -14,7 +14,12 @@ def get_provider_info() -> dict[str, Any]:
         "name": "AWS Batch cancel",
         "description": "Cancels AWS Batch jobs, and never leaves one behind.",
         "versions": [__version__],
-        "config": {"batch_cancel": {"description": "How AWS Batch jobs are owned, watched and stopped.", "options": _OPTIONS}},
+        "config": {
+            "batch_cancel": {
+                "description": "How AWS Batch jobs are owned, watched and stopped.",
+                "options": _OPTIONS,
+            }
+        },
     }
 
 

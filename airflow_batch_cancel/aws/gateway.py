@@ -104,7 +104,7 @@ class BatchGateway:
             found.update(dict.fromkeys(row["jobId"] for row in rows))
         return list(found)
 
-    def list_job_ids_by_name(self, job_queue: str, job_name: str) -> list[str]:
+    def list_job_ids_by_name(self, job_queue: str, job_name: str, *, finished_too: bool = False) -> list[str]:
         """
         List the jobs of a queue with exactly this name that have not finished; one call for up to 100.
 
@@ -115,12 +115,12 @@ class BatchGateway:
         """
         name_is = [{"name": "JOB_NAME", "values": [job_name]}]
         rows = self._list(jobQueue=job_queue, filters=name_is, maxResults=100)
-        live = [
-            row
+        return [
+            row["jobId"]
             for row in rows
-            if row["jobName"] == job_name and row.get("status") not in ("SUCCEEDED", "FAILED")
+            if row["jobName"] == job_name
+            and (finished_too or row.get("status") not in ("SUCCEEDED", "FAILED"))
         ]
-        return [row["jobId"] for row in live]
 
     def stop(
         self,

@@ -80,6 +80,11 @@ class Owner:
         return f"{self.dag_id}/{self.run_id}/{self.task_id}{index} try {self.try_number}"
 
     @property
+    def is_cut(self) -> bool:
+        """Whether an id was too long for a tag, so that Airflow can not be asked for it."""
+        return any(is_cut(value) for value in (self.dag_id, self.run_id, self.task_id))
+
+    @property
     def task_instance(self) -> tuple[str, str, str, str, int]:
         """Everything but the try: equal for all the tries of one task instance."""
         return (self.deployment, self.dag_id, self.run_id, self.task_id, self.map_index)

@@ -95,7 +95,12 @@ class BatchCancelHook(AwsBaseHook):
         return list(described.jobs.values())
 
     def find_jobs(
-        self, of: Owner | Run, job_queues: Sequence[str], *, job_name: str | None = None
+        self,
+        of: Owner | Run,
+        job_queues: Sequence[str],
+        *,
+        job_name: str | None = None,
+        finished_too: bool = False,
     ) -> list[tuple[Job, Ownership]]:
         """
         Find the live jobs that belong to a task instance (all its tries) or a DAG run, by their owner tags.
@@ -103,15 +108,20 @@ class BatchCancelHook(AwsBaseHook):
         :param of: a task instance, its try number does not matter, or a run
         :param job_queues: names or ARNs of the queues to look in
         :param job_name: the full name of the jobs, suffix included: makes it one ListJobs a queue, not five
+        :param finished_too: with a ``job_name``, the finished jobs that AWS Batch still knows as well
         :raises BatchApiError: when a queue can not be listed, or a job not described
         """
         job_ids: dict[str, None] = {}
         for queue in job_queues:
             found = (
-                self.gateway.list_job_ids_by_name(queue, job_name)
+                self.gateway.list_job_ids_by_name(queue, job_name, finished_too=finished_too)
                 if job_name
                 else self.gateway.list_live_job_ids(queue)
             )
             job_ids.update(dict.fromkeys(found))
         claims = ((job, Ownership.from_tags(job.tags)) for job in self.describe_jobs(list(job_ids)))
-        return [(job, claim) for job, claim in claims if claim and of.owns(claim.owner) and not job.finished]
+        return [
+            (job, claim)
+            for job, claim in claims
+            if claim and of.owns(claim.owner) and (finished_too or not job.finished)
+        ]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
 from logging import Logger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 from botocore.config import Config
@@ -13,26 +12,29 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_batch_cancel.aws.errors import translate
 
-KILL_BUDGET_SECONDS = 4.0
-"""Airflow kills a task five seconds after it has asked it to end (``escalation_delay`` in its supervisor)."""
+if TYPE_CHECKING:
+    from airflow_batch_cancel.hooks.owned_job import OwnedJob
+
 _KILL_READ_TIMEOUT_SECONDS = 1.9
 
 
 class BatchSubmitHook(BatchClientHook):
     """
-    The amazon provider's Batch hook, with a say in SubmitJob's parameters and in what becomes of its answer.
+    The amazon provider's Batch hook, whose SubmitJob brings an owned job into being.
 
-    :param before_submit: is given SubmitJob's parameters, and returns those to call it with
-    :param after_submit: is given the id of the job as soon as SubmitJob has answered
+    :param owned_job: the job that SubmitJob is about
     """
 
-    before_submit: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
-    after_submit: Callable[[str], None] | None = None
+    owned_job: OwnedJob | None = None
 
     @property
     def client(self) -> Any:
         """The botocore client, through which an owned job is submitted."""
         return _SubmittingClient(self, self.conn)
+
+    def submit_client(self) -> Any:
+        """Return a client that does not repeat calls by itself."""
+        return self.get_client_type(config=self.config.merge(Config(retries={"total_max_attempts": 1})))
 
     def kill_client(self) -> Any:
         """
@@ -40,10 +42,10 @@ class BatchSubmitHook(BatchClientHook):
 
         A kill interrupts whatever the main thread does, perhaps a call with the other client.
         """
-        config = Config(
+        short = Config(
             connect_timeout=1, read_timeout=_KILL_READ_TIMEOUT_SECONDS, retries={"total_max_attempts": 1}
         )
-        client = self.get_client_type(config=config)
+        client = self.get_client_type(config=self.config.merge(short))
         credentials = client._request_signer._credentials
         if credentials is not None:
             credentials.get_frozen_credentials()
@@ -61,21 +63,21 @@ class _SubmittingClient:
         return getattr(self._client, name)
 
     def submit_job(self, **parameters: Any) -> Any:
-        if self._hook.before_submit:
-            parameters = self._hook.before_submit(parameters)
-        answer = self._client.submit_job(**parameters)
-        if self._hook.after_submit:
-            self._hook.after_submit(answer["jobId"])
-        return answer
+        if self._hook.owned_job is None:
+            return self._client.submit_job(**parameters)
+        job_id = self._hook.owned_job.submit(self._hook.submit_client(), parameters)
+        return {"jobId": job_id, "jobName": parameters["jobName"]}
 
 
-def kill_now(client: Any, job_id: str, reason: str, log: Logger) -> None:
+def kill_now(client: Any, job_id: str, reason: str, log: Logger, budget_seconds: float) -> None:
     """
-    Terminate one job at once, as often as it takes within the kill budget. Raises nothing.
+    Terminate one job at once, as often as it takes within the budget. Raises nothing.
 
     :param client: from :meth:`BatchSubmitHook.kill_client`
+    :param budget_seconds: Airflow kills a task five seconds after it has asked it to end
+        (``escalation_delay`` in its supervisor)
     """
-    last_call = time.monotonic() + KILL_BUDGET_SECONDS - _KILL_READ_TIMEOUT_SECONDS
+    last_call = time.monotonic() + budget_seconds - _KILL_READ_TIMEOUT_SECONDS
     pause = 0.1
     while True:
         try:

@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
+from airflow.providers.amazon.aws.triggers.batch import BatchJobTrigger
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowFailException, conf
-from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
-from botocore.exceptions import BotoCoreError
+from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, conf
 
-from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership, add_owner_tags
-from airflow_batch_cancel.core.policy import AT_ONCE, REASON_LENGTH, Policy
+from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership, PreviousTry, add_owner_tags
+from airflow_batch_cancel.core.policy import AT_ONCE, Policy
 from airflow_batch_cancel.core.report import CancelReport
-from airflow_batch_cancel.exceptions import (
-    AccessDeniedError,
-    ArgumentError,
-    BatchCancelError,
-    JobsNotStoppedError,
-)
+from airflow_batch_cancel.exceptions import ArgumentError, JobsNotStoppedError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
-from airflow_batch_cancel.hooks.submit import BatchSubmitHook, kill_now
+from airflow_batch_cancel.hooks.owned_job import OwnedJob, was_cancelled
+from airflow_batch_cancel.hooks.submit import BatchSubmitHook
 from airflow_batch_cancel.selection import SELECTION_FIELDS, JobSelectionMixin
-from airflow_batch_cancel.settings import deployment_id
-from airflow_batch_cancel.triggers.batch import BatchCancelTrigger
+from airflow_batch_cancel.settings import deployment_id, kill_budget_seconds
+from airflow_batch_cancel.triggers.batch import BatchCancelTrigger, CancellableBatchTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+    from airflow.triggers.base import BaseTrigger
 
 _LINKS_LOGGED = 20
-_EARLIER_TRIES_WAIT = timedelta(minutes=5)
 
 
 class BatchCancelOperator(JobSelectionMixin, AwsBaseOperator[BatchCancelHook]):
@@ -173,161 +170,168 @@ class CancellableBatchOperator(BatchOperator):
     """
     Run an AWS Batch job that belongs to its task: tagged with it, and stopped with it.
 
-    Takes the arguments of :class:`~airflow.providers.amazon.aws.operators.batch.BatchOperator`, and:
+    Takes the arguments of :class:`~airflow.providers.amazon.aws.operators.batch.BatchOperator`, and those
+    below. Every way out of the task stops the job unless it has finished. Where ``execution_timeout`` is set
+    and ``submit_job_timeout`` is not, the job gets a limit of its own somewhat above it.
 
-    :param cancel_on_kill: terminate the job when the task is killed in its worker
+    :param cancel_on_kill: terminate the job when the task is killed; False leaves it to the next try and to
+        the sweep
+    :param previous_try: what this try does with a job that an earlier one has left: ``"cancel"`` ends it
+        before it submits; ``"reattach"`` waits for it instead of submitting. With ``"reattach"`` a kill in
+        the worker leaves the job alone, since it may be the worker only that goes away
+    :param retry_cancelled: whether a task whose job somebody has cancelled is retried
     :param name_suffix: add to the job's name ten hex digits, by which the jobs of all tries of a task
-        instance can be listed
+        instance can be listed; without it nobody looks for jobs of earlier tries
+    :raises ArgumentError: at parse, for tags that can not work and an unknown ``previous_try``
     """
 
+    # Defaults of the class, too: the cluster policy adopts operators whose __init__ was another one.
     aws_hook_class = BatchSubmitHook
     cancel_on_kill: bool = True
+    previous_try: str = PreviousTry.CANCEL
+    retry_cancelled: bool = False
     name_suffix: bool = True
-    _kill_client: Any = None
-    _owner: Owner | None = None
+    _owned_job: OwnedJob | None = None
     _killed = False
 
-    def __init__(self, *, cancel_on_kill: bool = True, name_suffix: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        cancel_on_kill: bool = True,
+        previous_try: str = PreviousTry.CANCEL,
+        retry_cancelled: bool = False,
+        name_suffix: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        if previous_try not in list(PreviousTry):
+            raise ArgumentError("previous_try", previous_try, "cancel or reattach")
         self.cancel_on_kill = cancel_on_kill
+        self.previous_try = previous_try
+        self.retry_cancelled = retry_cancelled
         self.name_suffix = name_suffix
         add_owner_tags(self.tags if isinstance(self.tags, dict) else {}, _ANY_OWNERSHIP)
 
     def execute(self, context: Context) -> str | None:
-        """Submit the job and see it through; an error on the way stops it."""
-        try:
+        """Submit the job and see it through."""
+        self._own_the_job(context)
+        with self._taking_the_job_along():
             return super().execute(context)
-        except Exception as error:
-            self._stop_after(error)
-            raise
-
-    def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> str:
-        """Take over from the triggerer; an error on the way stops the job."""
-        self._prepare(context)
-        try:
-            return super().execute_complete(context, event)
-        except Exception as error:
-            self._stop_after(error)
-            raise
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """
-        Resume after a deferral; one that timed out or whose trigger failed stops the job.
+        Take over from the triggerer.
 
-        Airflow resumes such a task with the method ``__fail__`` and without an event, and calls no kill hook.
+        Airflow resumes a task whose deferral timed out or whose trigger failed with the method ``__fail__``
+        and without an event, and calls no kill hook: this is where its job is stopped.
         """
-        try:
+        self._own_the_job(context)
+        with self._taking_the_job_along(resumed=context):
             return super().resume_execution(next_method, next_kwargs, context)
-        except (TaskDeferralError, TaskDeferralTimeout) as error:
-            self._prepare(context)
-            self.job_id = self._submitted_by_this_try(context)
-            self._stop_after(error)
-            raise
 
-    def submit_job(self, context: Context) -> None:
-        """Submit the job as its owner's: tagged, named, and with everything ready that a kill will need."""
-        self.job_id = None
-        self._prepare(context)
-        self.hook.before_submit = self._owned_parameters
-        self.hook.after_submit = self._submitted
-        super().submit_job(context)
+    def defer(
+        self,
+        *,
+        trigger: BaseTrigger,
+        method_name: str,
+        kwargs: dict[str, Any] | None = None,
+        timeout: timedelta | None = None,
+    ) -> NoReturn:
+        """Defer with a trigger that takes the job along, in place of the stock operator's."""
+        if isinstance(trigger, BatchJobTrigger):
+            trigger = self._trigger()
+        super().defer(trigger=trigger, method_name=method_name, kwargs=kwargs, timeout=timeout)
 
     def on_kill(self) -> None:
         """
         Terminate the job; verification is left to whatever runs later.
 
         It runs in a signal handler with five seconds to live, and must not ask Airflow for anything: the
-        client and its credentials were made before the submit. Killed before SubmitJob has answered, it
-        leaves a mark that is looked at as soon as it does.
+        client and its credentials were made before the submit.
         """
-        if not self.cancel_on_kill:
-            self.log.info(
-                "The task is killed; cancel_on_kill=False leaves AWS Batch job %s alone", self.job_id
-            )
-        elif self.job_id is None:
-            self._killed = True
-            self.log.info(
-                "The task is killed before SubmitJob has answered: the job is terminated when it does"
-            )
-        elif self._kill_client is not None:
-            kill_now(self._kill_client, self.job_id, self._reason("was killed"), self.log)
-
-    def _prepare(self, context: Context) -> None:
-        self._owner = _owner(context)
-        self._kill_client = self.hook.kill_client()
-
-    def _owned_parameters(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the parameters of SubmitJob with the owner in them; earlier tries have ended then."""
-        assert self._owner is not None
-        detached = not (self.wait_for_completion or self.deferrable)
-        ownership = Ownership(self._owner, Lifetime.DETACHED if detached else Lifetime.TASK)
-        owned = {**parameters, "tags": add_owner_tags(parameters.get("tags") or {}, ownership)}
-        if self.name_suffix:
-            owned["jobName"] = self._owner.job_name(owned["jobName"])
-            if self._owner.try_number > 1:
-                self._end_earlier_tries(self._owner, owned["jobQueue"], owned["jobName"])
-        if self._killed:
-            raise AirflowFailException("The task was killed before it submitted an AWS Batch job")
-        return owned
-
-    def _end_earlier_tries(self, owner: Owner, job_queue: str, job_name: str) -> None:
-        """Stop the jobs that earlier tries left behind, and wait until they have ended."""
-        hook = self._cancel_hook()
-        try:
-            found = hook.find_jobs(owner, [job_queue], job_name=job_name)
-        except AccessDeniedError as error:
-            self.log.warning(
-                "Jobs of earlier tries, if any, run on beside this one, since they can not be looked for. "
-                "Grant batch:ListJobs and batch:DescribeJobs. %s",
-                error,
-            )
+        self._killed = True
+        if self._owned_job is None:
+            self.log.info("The task is killed before it has submitted an AWS Batch job")
             return
-        earlier = [job.job_id for job, claim in found if claim.owner.try_number < owner.try_number]
-        if not earlier:
-            return
-        self.log.info("Ending the jobs of earlier tries before this one submits: %s", ", ".join(earlier))
-        report = hook.cancel_jobs(
-            earlier, Policy(self._reason("is tried again"), timeout=_EARLIER_TRIES_WAIT)
+        self._owned_job.job_id = self._owned_job.job_id or self.job_id
+        self._owned_job.kill("was killed")
+
+    @property
+    def _connection(self) -> dict[str, Any]:
+        return {
+            "aws_conn_id": self.aws_conn_id,
+            "region_name": self.region_name,
+            "verify": self.verify,
+            "config": self.botocore_config,
+        }
+
+    @property
+    def _lifetime(self) -> Lifetime:
+        return Lifetime.TASK if self.wait_for_completion or self.deferrable else Lifetime.DETACHED
+
+    def _own_the_job(self, context: Context) -> None:
+        """Make ready what a submit and a kill need."""
+        self.job_id = None
+        previous_try = PreviousTry(self.previous_try)
+        self.hook.owned_job = self._owned_job = OwnedJob(
+            Ownership(_owner(context), self._lifetime, previous_try),
+            BatchCancelHook(**self._connection),
+            self.hook.kill_client(),
+            self.log,
+            execution_timeout=self.execution_timeout,
+            name_suffix=self.name_suffix,
+            cancel_on_kill=self.cancel_on_kill and previous_try is PreviousTry.CANCEL,
+            kill_budget_seconds=kill_budget_seconds(),
+            killed=self._killed,
         )
-        (self.log.info if report.ok else self.log.warning)("%s\n%s", report.summary(), report.table())
 
-    def _submitted(self, job_id: str) -> None:
-        self.job_id = job_id
-        if self._killed:
-            kill_now(
-                self._kill_client, job_id, self._reason("was killed while SubmitJob was under way"), self.log
-            )
-            raise AirflowFailException(f"The task was killed while it submitted AWS Batch job {job_id}")
+    def _trigger(self) -> CancellableBatchTrigger:
+        assert self._owned_job is not None
+        return CancellableBatchTrigger(
+            connection=self._connection,
+            job_id=self.job_id,
+            owner=asdict(self._owned_job.owner),
+            poll_interval=self.poll_interval,
+            max_attempts=self.max_retries,
+            cancel_on_kill=self.cancel_on_kill,
+            previous_try=str(self.previous_try),
+        )
 
-    def _submitted_by_this_try(self, context: Context) -> str | None:
-        """Read the job's id from the XCom pushed at submit; Airflow clears it before the next try."""
+    @contextmanager
+    def _taking_the_job_along(self, resumed: Context | None = None) -> Iterator[None]:
+        """
+        Stop the job when the task ends with an error, and let a cancelled job end the task for good.
+
+        :param resumed: the context, where another process has submitted the job
+        """
+        try:
+            yield
+        except (Exception, AirflowTaskTimeout) as error:
+            assert self._owned_job is not None
+            job = self._owned_job
+            job.job_id = job.job_id or self.job_id or (self._deferred_job_id(resumed) if resumed else None)
+            seen = job.end(f"failed with {type(error).__name__}")
+            if seen is None or not was_cancelled(seen) or self._killed:
+                raise
+            message = f"AWS Batch job {seen.job_id} was cancelled: {seen.status_reason or 'no reason given'}"
+            if self.retry_cancelled:
+                self.log.error("%s", message)
+                raise
+            raise AirflowFailException(message) from error
+
+    def _deferred_job_id(self, context: Context) -> str | None:
+        """Return the job that this try has submitted: by the XCom of its link, or else by its name."""
+        assert self._owned_job is not None
         ti = context["ti"]
         map_indexes = [-1 if ti.map_index is None else ti.map_index]
-        details = ti.xcom_pull(task_ids=ti.task_id, key=BatchJobDetailsLink.key, map_indexes=map_indexes)
-        return next((value["job_id"] for value in details if value), None)
-
-    def _stop_after(self, error: Exception) -> None:
-        """Stop the job unless it has finished; whatever comes of that, the task fails with ``error``."""
-        if self.job_id is None:
-            return
-        policy = Policy(self._reason(f"failed with {type(error).__name__}"), timeout=timedelta(seconds=0))
         try:
-            report = self._cancel_hook().cancel_jobs([self.job_id], policy, wait=False)
-        except (BatchCancelError, BotoCoreError) as stop_error:
-            self.log.error("AWS Batch job %s could not be stopped: %s", self.job_id, stop_error)
-        else:
-            self.log.info("The task fails, and its job with it: %s", report.rows[0].describe())
-
-    def _cancel_hook(self) -> BatchCancelHook:
-        return BatchCancelHook(
-            aws_conn_id=self.aws_conn_id,
-            region_name=self.region_name,
-            verify=self.verify,
-            config=self.botocore_config,
-        )
-
-    def _reason(self, cause: str) -> str:
-        return f"Airflow task {self._owner} {cause}"[:REASON_LENGTH]
+            details = ti.xcom_pull(task_ids=ti.task_id, key=BatchJobDetailsLink.key, map_indexes=map_indexes)
+            if job_id := next((value["job_id"] for value in details if value), None):
+                return str(job_id)
+            return self._owned_job.find(self.job_queue, self.job_name)
+        except Exception:
+            self.log.exception("The AWS Batch job of this try could not be looked up; the sweep will find it")
+            return None
 
 
 def _owner(context: Context) -> Owner:

@@ -32,7 +32,7 @@ EARLIER_TRIES_WAIT = timedelta(minutes=5)
 SUBMIT_ATTEMPTS = 6
 """How often SubmitJob is tried when AWS Batch throttles, or when no job came of it."""
 _LOOKS_FOR_LOST_JOB = (0.5, 1.0, 2.0, 4.0)
-"""Seconds before each look for a job whose SubmitJob was not answered; a new job may be invisible at first."""
+"""Seconds before each look for a job whose SubmitJob was not answered; at first it may be invisible."""
 
 
 class OwnedJob:
@@ -101,7 +101,7 @@ class OwnedJob:
             self._log.info("The task is killed; its AWS Batch job %s is left alone", self.job_id or "")
         elif self.job_id is None:
             self._log.info(
-                "The task is killed before there is an AWS Batch job: if SubmitJob brings one, it is terminated"
+                "The task is killed before SubmitJob has answered: a job that comes of it is terminated"
             )
         else:
             reason = self.reason(cause)
@@ -170,7 +170,7 @@ class OwnedJob:
         for job, claim in found:
             if claim.owner.try_number > self.owner.try_number:
                 raise BatchCancelError(
-                    f"Nothing is submitted: {claim.owner} is newer than this try, and has AWS Batch job {job.job_id}"
+                    f"Nothing is submitted: {claim.owner} is newer than this try, and has job {job.job_id}"
                 )
 
     def _reattach_to(self, earlier: list[Job]) -> Job | None:

@@ -75,8 +75,8 @@ class JobSelectionMixin:
         run = Run(deployment_id(), self.of_dag_id or ti.dag_id, self.of_run_id or ti.run_id)
         found = self._from_xcoms(context, run, hook.conn_region_name)
         if self.job_queues:
-            wanted = set(_words(self.task_ids)) if self.task_ids is not None else None
-            for job, ownership in hook.find_jobs(run, _words(self.job_queues)):
+            wanted = set(words(self.task_ids)) if self.task_ids is not None else None
+            for job, ownership in hook.find_jobs(run, words(self.job_queues)):
                 if wanted is None or ownership.owner.task_id in wanted:
                     found.append(job.job_id)
         return normalise_job_ids(found)
@@ -93,7 +93,7 @@ class JobSelectionMixin:
 
     def _task_ids_of_run(self, context: Context, run: Run) -> list[str]:
         if self.task_ids is not None:
-            return _words(self.task_ids)
+            return words(self.task_ids)
         dag = context["dag"]
         if run.dag_id == dag.dag_id:
             return [task_id for task_id in dag.task_ids if task_id != self.task_id]
@@ -155,5 +155,6 @@ def _flat(value: Any) -> Any:
     return flat
 
 
-def _words(value: str | Sequence[str]) -> list[str]:
+def words(value: str | Sequence[str]) -> list[str]:
+    """Return what is given as a list, or as a string with commas or white space in between."""
     return re.findall(r"[^\s,]+", value) if isinstance(value, str) else list(value)

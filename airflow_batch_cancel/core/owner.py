@@ -116,6 +116,11 @@ class Ownership:
     lifetime: Lifetime = Lifetime.TASK
     previous_try: PreviousTry = PreviousTry.CANCEL
 
+    @property
+    def is_detached(self) -> bool:
+        """Whether the job may live on after its task's success."""
+        return self.lifetime is Lifetime.DETACHED
+
     def tags(self) -> dict[str, str]:
         """Return the tags that say this on a job."""
         owner = self.owner

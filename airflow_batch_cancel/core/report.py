@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -181,13 +181,7 @@ class CancelReport:
             )
             for row in self.rows
         ]
-        widths = [max(len(line[column]) for line in cells) for column in range(4)]
-        return "\n".join(
-            "  ".join(
-                [*(cell.ljust(width) for cell, width in zip(line, widths, strict=False)), line[4]]
-            ).rstrip()
-            for line in cells
-        )
+        return as_table(cells)
 
     def _as_asked(self, outcome: Outcome | None) -> bool:
         if outcome is None:
@@ -195,6 +189,16 @@ class CancelReport:
         if outcome is Outcome.LEFT_RUNNING:
             return True
         return outcome.ended if self.waited else outcome.accepted
+
+
+def as_table(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells as text in columns, as wide as they need to be; the last one is not filled up."""
+    columns = range(len(lines[0]) - 1)
+    widths = [max(len(line[column]) for line in lines) for column in columns]
+    return "\n".join(
+        "  ".join([*(line[column].ljust(widths[column]) for column in columns), line[-1]]).rstrip()
+        for line in lines
+    )
 
 
 def observe(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from airflow_batch_cancel.core.jobs import Job
-from airflow_batch_cancel.core.owner import Lifetime, Ownership, PreviousTry
+from airflow_batch_cancel.core.owner import OWNER_TAGS, TAG_DEPLOYMENT, Ownership, PreviousTry
 
 
 class TaskState(StrEnum):
@@ -116,7 +116,7 @@ def judge_owner(
         return Judgement(Verdict.ALIVE, f"its task is {state}")
     if state in _BETWEEN_TRIES and ownership.previous_try is PreviousTry.REATTACH:
         return Judgement(Verdict.ALIVE, f"its task is {state}, and the next try re-attaches")
-    if state is TaskState.SUCCESS and ownership.lifetime is Lifetime.DETACHED:
+    if state is TaskState.SUCCESS and ownership.is_detached:
         return _judge_detached(run_state)
     if state is TaskState.GONE:
         return Judgement(Verdict.ORPHAN, "its task, run or DAG was deleted")
@@ -133,7 +133,7 @@ def _judge_detached(run_state: RunState) -> Judgement:
     return Judgement(Verdict.ALIVE, "its task has succeeded and did not wait for it")
 
 
-def is_settled_without_state(
+def judge_without_airflow(
     job: Job, ownership: Ownership | None, deployment: str, now: datetime, min_age: timedelta
 ) -> Judgement | None:
     """
@@ -143,8 +143,7 @@ def is_settled_without_state(
     :param min_age: younger jobs are judged next time
     """
     if ownership is None:
-        ours = any(name.startswith("airflow_") for name in job.tags)
-        if ours:
+        if job.tags.keys() & {TAG_DEPLOYMENT, *OWNER_TAGS}:
             return Judgement(Verdict.NOBODYS, "its owner tags are incomplete or were edited")
         return Judgement(Verdict.FOREIGN, "it has no owner tags")
     if ownership.owner.deployment != deployment:

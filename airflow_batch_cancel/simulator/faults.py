@@ -22,6 +22,7 @@ class Fault:
     :param probability: of a call (for ``bulk_errors`` of a job in it) to be hit
     :param times: how many hits are left; None for ever
     :param job_ids: for ``deny``: only these jobs
+    :param queue: only calls about this queue, or about a job in it
     """
 
     kind: str
@@ -31,6 +32,7 @@ class Fault:
     seconds: float = 0.0
     code: str = ""
     job_ids: frozenset[str] = field(default_factory=frozenset)
+    queue: str | None = None
 
 
 class Faults:
@@ -43,6 +45,7 @@ class Faults:
     def __init__(self, clock: VirtualClock, seed: int) -> None:
         self._clock = clock
         self._random = random.Random(seed)
+        self._queues: set[str] = set()
         self.clear()
 
     def clear(self) -> None:
@@ -60,6 +63,10 @@ class Faults:
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r}: expected one of {', '.join((*KINDS, 'rate_limit'))}")
         self.rules.append(Fault(kind, job_ids=frozenset(job_ids), **rule))
+
+    def about(self, queues: set[str]) -> None:
+        """Take note of which queues the call is about that is answered next."""
+        self._queues = queues
 
     def throttle(
         self, operation: str | None = None, probability: float = 1.0, times: int | None = None
@@ -132,7 +139,13 @@ class Faults:
         return None
 
     def _of(self, kind: str, operation: str) -> list[Fault]:
-        return [rule for rule in self.rules if rule.kind == kind and rule.operation in (None, operation)]
+        return [
+            rule
+            for rule in self.rules
+            if rule.kind == kind
+            and rule.operation in (None, operation)
+            and (rule.queue is None or rule.queue in self._queues)
+        ]
 
     def _hits(self, kind: str, operation: str) -> bool:
         return any(self._hit(rule) for rule in self._of(kind, operation))

@@ -181,6 +181,7 @@ class BatchSimulator:
         """Answer one request, as the service would."""
         with self._lock:
             self._engine.settle()
+            self.faults.about(self._queues_of(request))
             seconds = self.faults.seconds(operation)
             try:
                 self.faults.refuse(operation, request.get("jobId"))
@@ -194,3 +195,10 @@ class BatchSimulator:
                 answer = Answer(error.status, {"message": error.message}, error.code, seconds=seconds)
             self.calls.append(Call(operation, request, self._engine.now, answer.status, answer.error_code))
             return answer
+
+    def _queues_of(self, request: dict[str, Any]) -> set[str]:
+        """Return the names of the queues that a request is about."""
+        ids = [request.get("jobId"), *(request.get("jobs") or ())]
+        jobs = (self._engine.jobs.get(job_id) for job_id in ids if job_id)
+        names = {job.queue.name for job in jobs if job}
+        return names | {str(request["jobQueue"]).rpartition("/")[2]} if request.get("jobQueue") else names

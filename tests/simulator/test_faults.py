@@ -170,3 +170,20 @@ def test_the_world_is_played_over_http(http):
     control("/clock/jump", seconds=60)
     with urllib.request.urlopen(f"{url}/_simulator/jobs") as answer:
         assert [row["status"] for row in json.loads(answer.read())] == ["RUNNABLE"]
+
+
+def test_a_fault_may_concern_one_queue_only(sim):
+    """Calls about it, and calls about a job in it."""
+    sim.add_queue("faulty")
+    job_id, other = sim.submit(queue="faulty"), sim.submit()
+    sim.faults.add("throttle", queue="faulty")
+    client = sim.client()
+    client.describe_jobs(jobs=[other])
+    client.list_jobs(jobQueue="default")
+    for call in (
+        lambda: client.describe_jobs(jobs=[other, job_id]),
+        lambda: client.list_jobs(jobQueue="faulty"),
+        lambda: client.terminate_job(jobId=job_id, reason="x"),
+    ):
+        with pytest.raises(ClientError, match="TooManyRequests"):
+            call()

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from airflow_batch_cancel.aws.errors import translate
+from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.pace import backoff_seconds
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.owner import Lifetime, Ownership, PreviousTry, add_owner_tags
+from airflow_batch_cancel.core.plan import Operation
 from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import JobOutcome, Outcome, observe
 from airflow_batch_cancel.exceptions import (
@@ -249,13 +251,15 @@ class OwnedJob:
             raise BatchCancelError("The task was killed before it submitted an AWS Batch job")
 
     def _stop_unless_finished(self, job_id: str, cause: str) -> JobOutcome | None:
-        described = self._hook.gateway.describe([job_id])
+        """Look, without patience, and terminate unless that shows that the job has ended."""
+        described = BatchGateway(self._hook.gateway.client, attempts=1).describe([job_id])
         (seen,) = observe([job_id], described.jobs, described.errors).rows
         if seen.outcome is not None and seen.outcome.ended:
             return seen
-        policy = Policy(self.reason(cause), timeout=timedelta(0))
-        report = self._hook.cancel_jobs([job_id], policy, wait=False)
-        self._log.info("The task fails, and its job with it: %s", report.rows[0].describe())
+        error = self._hook.gateway.stop(Operation.TERMINATE, [job_id], self.reason(cause))[job_id]
+        if error is not None:
+            raise error
+        self._log.info("The task fails: asked AWS Batch to terminate its job %s, %s", job_id, seen.status)
         return None
 
 

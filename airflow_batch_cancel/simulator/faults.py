@@ -23,6 +23,7 @@ class Fault:
     :param times: how many hits are left; None for ever
     :param job_ids: for ``deny``: only these jobs
     :param queue: only calls about this queue, or about a job in it
+    :param lasts: seconds until it is over; None for ever
     """
 
     kind: str
@@ -33,6 +34,8 @@ class Fault:
     code: str = ""
     job_ids: frozenset[str] = field(default_factory=frozenset)
     queue: str | None = None
+    lasts: float | None = None
+    began: float = 0.0
 
 
 class Faults:
@@ -62,7 +65,7 @@ class Faults:
             return
         if kind not in KINDS:
             raise ValueError(f"kind={kind!r}: expected one of {', '.join((*KINDS, 'rate_limit'))}")
-        self.rules.append(Fault(kind, job_ids=frozenset(job_ids), **rule))
+        self.rules.append(Fault(kind, job_ids=frozenset(job_ids), began=self._clock.now(), **rule))
 
     def about(self, queues: set[str]) -> None:
         """Take note of which queues the call is about that is answered next."""
@@ -145,6 +148,7 @@ class Faults:
             if rule.kind == kind
             and rule.operation in (None, operation)
             and (rule.queue is None or rule.queue in self._queues)
+            and (rule.lasts is None or self._clock.now() - rule.began < rule.lasts)
         ]
 
     def _hits(self, kind: str, operation: str) -> bool:

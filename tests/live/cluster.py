@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -20,6 +21,7 @@ from typing import Any
 
 import psutil
 
+from tests.live.postgres import Postgres
 from tests.live.wire import http, is_found, unused_port
 
 ROOT = Path(__file__).parents[2]
@@ -45,7 +47,7 @@ _IMPATIENT = {
 
 class Cluster:
     """
-    API server, scheduler (LocalExecutor), DAG processor, triggerer and simulator, on SQLite in a home.
+    API server, scheduler (LocalExecutor), DAG processor, triggerer and simulator, on a database of its own.
 
     Everything that was started is ended when the context is left, descendants included, and also when
     that happens by Ctrl-C or SIGTERM.
@@ -54,6 +56,7 @@ class Cluster:
     :param settings: more environment for every process
     :param say: is told what is going on
     :param keep_home: leave logs and database behind
+    :param postgres: on PostgreSQL rather than SQLite, for more than a few tasks at once
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Cluster:
         settings: dict[str, str] | None = None,
         say: Callable[[str], None] = lambda _: None,
         keep_home: bool = False,
+        postgres: bool = False,
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="batch-cancel-live-"))
         self.url = f"http://127.0.0.1:{unused_port()}"
@@ -71,6 +75,7 @@ class Cluster:
         self._settings = settings or {}
         self._say = say
         self._keep_home = keep_home
+        self._postgres = Postgres() if postgres else None
         self._token = ""
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -97,6 +102,8 @@ class Cluster:
                 started.wait(5)
             if not self._keep_home:
                 shutil.rmtree(self.home, ignore_errors=True)
+            if self._postgres:
+                self._postgres.remove()
         finally:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
@@ -114,15 +121,19 @@ class Cluster:
         return list(found.values())
 
     def start(self, component: str) -> None:
-        """Start one component: one of ``AIRFLOW``, or a ``simulator`` that knows of no jobs."""
+        """
+        Start one component: one of ``AIRFLOW``, or a ``simulator`` that knows of no jobs.
+
+        There may be more than one triggerer: ``triggerer-2``.
+        """
         if component == "simulator":
             arguments = [sys.executable, "-m", "airflow_batch_cancel.simulator"]
             arguments += ["--port", self.simulator_url.rpartition(":")[2] or "0"]
         else:
-            arguments = [str(BIN / "airflow"), component]
+            arguments = [str(BIN / "airflow"), re.sub(r"-\d+$", "", component)]
         if component == "api-server":
             arguments += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
-        elif component in ("scheduler", "triggerer"):
+        elif component == "scheduler" or component.startswith("triggerer"):
             arguments += ["--skip-serve-logs"]  # that server is open to the network; the files are here
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
@@ -152,13 +163,27 @@ class Cluster:
             process.kill()
             process.wait(5)
 
+    def freeze(self, component: str) -> None:
+        """Stop a component and its children in their tracks, as an overloaded machine does."""
+        for process in _family(self.processes[component].pid):
+            process.suspend()
+
+    def thaw(self, component: str) -> None:
+        """Let a frozen component go on."""
+        for process in reversed(_family(self.processes[component].pid)):
+            process.resume()
+
     def restart(self, component: str) -> None:
         """Start a component again, after it was ended by SIGTERM if it still ran."""
         if self.processes[component].poll() is None:
             self.kill(component, signal.SIGTERM)
         self.start(component)
         if component == "api-server":
-            self.wait("the API server", 90, self._log_in)
+            self.wait_for_api()
+
+    def wait_for_api(self) -> None:
+        """Wait until the API server answers."""
+        self.wait("the API server", 90, self._log_in)
 
     def api(self, method: str, path: str, json: Any = None) -> Any:
         """Call Airflow's public REST API; ``path`` is relative to ``/api/v2``."""
@@ -312,7 +337,7 @@ class Cluster:
     def _start_all(self) -> None:
         self._say("Starting a simulated AWS Batch")
         self.start("simulator")
-        self._make_database()
+        self._start_postgres() if self._postgres else self._copy_sqlite()
         self._wait_for_start("simulator", 30, lambda: "Listening on " in self._log("simulator"))
         self.simulator_url = self._log("simulator").split("Listening on ")[1].split()[0]
         self._say("Starting Airflow: API server, scheduler, DAG processor and triggerer")
@@ -328,15 +353,26 @@ class Cluster:
 
         self.wait(f"the {component} to start", seconds, started)
 
-    def _make_database(self) -> None:
+    def _start_postgres(self) -> None:
+        assert self._postgres is not None
+        self._say("Making Airflow's database (PostgreSQL)")
+        self.processes["postgres"] = self._postgres.start(self.home / "postgres.log")
+        self._wait_for_start("postgres", 30, self._postgres.is_ready)
+        self._postgres.create_database()
+        self._migrate()
+
+    def _migrate(self) -> None:
+        with (self.home / "migrate.log").open("wb") as log:
+            command = [str(BIN / "airflow"), "db", "migrate"]
+            subprocess.run(command, env=self._env(), stdout=log, stderr=log, check=True)
+
+    def _copy_sqlite(self) -> None:
         """Copy the empty database of this version of Airflow, which takes long to make only once."""
         empty = Path(sys.prefix) / f"empty-airflow-{version('apache-airflow-core')}.db"
         made = self.home / "airflow.db"
         if not empty.exists():
             self._say("Making Airflow's database (SQLite), once")
-            with (self.home / "migrate.log").open("wb") as log:
-                command = [str(BIN / "airflow"), "db", "migrate"]
-                subprocess.run(command, env=self._env(), stdout=log, stderr=log, check=True)
+            self._migrate()
             with contextlib.closing(sqlite3.connect(made)) as connection:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             shutil.copy(made, self.home / "empty.db")
@@ -377,6 +413,13 @@ class Cluster:
             f"--- {path.name}\n{path.read_text(errors='replace')[-1500:]}" for path in self.home.glob("*.log")
         )
 
+    @property
+    def _database(self) -> str:
+        if self._postgres:
+            return self._postgres.url
+        # Several processes write; wait for the lock rather than fail after SQLite's 5 s.
+        return f"sqlite:///{self.home / 'airflow.db'}?timeout=30"
+
     def _env(self) -> dict[str, str]:
         connection = {
             "conn_type": "aws",
@@ -396,7 +439,7 @@ class Cluster:
             "PYTHONUNBUFFERED": "1",
             "SPT_NOENV": "1",  # a process title must not overwrite the environment that stop() reads
             "AIRFLOW_HOME": str(self.home),
-            "AIRFLOW_CONN_AWS_DEFAULT": json.dumps(connection),
+            **{f"AIRFLOW_CONN_AWS_{name}": json.dumps(connection) for name in ("DEFAULT", "SECOND", "THIRD")},
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API_AUTH__JWT_SECRET": "no-secret-but-long-enough-to-sign-with-" * 2,
             "AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID": "live-tests",
@@ -406,8 +449,7 @@ class Cluster:
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "8",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",
-            # Several processes write; wait for the lock rather than fail after SQLite's 5 s.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home / 'airflow.db'}?timeout=30",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database,
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             **_IMPATIENT,
             **self._settings,

@@ -187,3 +187,13 @@ def test_a_fault_may_concern_one_queue_only(sim):
     ):
         with pytest.raises(ClientError, match="TooManyRequests"):
             call()
+
+
+def test_a_fault_may_end_by_itself(sim):
+    """After a while of the simulator's time."""
+    sim.faults.add("throttle", operation="ListJobs", lasts=60)
+    client = sim.client()
+    with pytest.raises(ClientError, match="TooManyRequests"):
+        client.list_jobs(jobQueue="default")
+    sim.clock.jump(61)
+    client.list_jobs(jobQueue="default")

@@ -1,0 +1,265 @@
+"""Plays rows of the kill matrix on a real Airflow, and says what came of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.live.cluster import Cluster
+from tests.live.matrix.modes import QUEUES
+from tests.live.matrix.rows import DEFERRABLE, NO_WAIT, ROWS, Ending, Row
+from tests.live.matrix.scene import LONGEST_OVERLAP_SECONDS, Scene
+
+DAGS = Path(__file__).parents[1] / "dags"
+PAGE = Path(__file__).parents[3] / "docs" / "kill-matrix.md"
+SIDE_BY_SIDE = 6
+_READY_SECONDS = 150
+_STOP_SECONDS = 200
+_WATCH_SECONDS = 20
+_SETTINGS = {
+    "AIRFLOW__BATCH_CANCEL__SWEEP_MIN_AGE": "5",
+    "AIRFLOW__CORE__PARALLELISM": "40",
+    "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "40",
+}
+
+
+@dataclass(frozen=True)
+class Played:
+    """
+    A row in one mode, as it was played.
+
+    :param problem: what is wrong with it; empty when nothing is
+    """
+
+    row: Row
+    mode: str
+    stopped_by: str = ""
+    seconds: float | None = None
+    problem: str = ""
+
+
+@contextmanager
+def matrix_cluster(keep_home: bool = False) -> Iterator[Cluster]:
+    """The Airflow that the matrix is played on; its sweep runs every minute."""
+    with Cluster(DAGS, settings=_SETTINGS, postgres=True, keep_home=keep_home) as cluster:
+        for queue in QUEUES:
+            cluster.batch_queue(queue, slots=0 if queue.startswith("full") else None)
+        yield cluster
+
+
+def play(cluster: Cluster, row: Row, modes: Iterable[str]) -> list[Played]:
+    """Play a row in some of its modes, at the same time where that is how it happens."""
+    modes = [mode for mode in row.ends if mode in modes]
+    scenes: dict[str, Scene] = {}
+    problems: dict[str, str] = {}
+
+    def guarded(mode: str, work: Callable[[], None]) -> None:
+        if mode not in problems:
+            try:
+                work()
+            except Exception as error:
+                problems[mode] = str(error).splitlines()[0]
+
+    for mode in modes:
+        guarded(mode, lambda mode=mode: scenes.update({mode: _start(cluster, row, mode)}))
+    for mode in modes:
+        guarded(mode, lambda mode=mode: _wait_until_ready(row, mode, scenes[mode]))
+    before = {mode: [job["jobId"] for job in scenes[mode].alive()] for mode in modes if mode not in problems}
+    if row.event:
+        for scene in scenes.values():
+            scene.acted_at = time.time()
+        row.event(cluster, [scenes[mode] for mode in before])
+    for mode in modes:
+        guarded(mode, lambda mode=mode: _act_and_check(row, mode, scenes[mode], before[mode]))
+    return [_played(row, mode, scenes.get(mode), problems.get(mode, "")) for mode in modes]
+
+
+def _start(cluster: Cluster, row: Row, mode: str) -> Scene:
+    conf = dict(row.conf)
+    if "queue" in conf:
+        conf["queue"] = f"{conf['queue']}-{mode}"
+        for fault in row.faults:
+            cluster.batch_faults(**fault, queue=conf["queue"])
+    return Scene(cluster, f"{row.variant}__{mode.replace('-', '_')}", conf)
+
+
+def _wait_until_ready(row: Row, mode: str, scene: Scene) -> None:
+    count = 20 if row.variant == "mapped" else 1
+
+    def ready() -> bool:
+        if row.until == "deferred":
+            return bool(scene.task() == "deferred")
+        jobs = scene.jobs()
+        if row.until == "SUBMITTED":
+            return bool(jobs)
+        return sum(job["status"] == row.until for job in jobs) == count
+
+    scene.wait(f"the job to be {row.until}", _READY_SECONDS, ready)
+    settled = {DEFERRABLE: "deferred", NO_WAIT: "success"}.get(mode)
+    if row.until in ("RUNNING", "RUNNABLE") and settled and row.variant != "mapped":
+        scene.wait(f"the task to be {settled}", 60, lambda: scene.task() == settled)
+    if row.until == "RUNNING" and mode == DEFERRABLE:
+        time.sleep(8 if row.variant == "mapped" else 3)  # until the triggerer has taken it up
+
+
+def _act_and_check(row: Row, mode: str, scene: Scene, before: list[str]) -> None:
+    if row.act is not None:
+        scene.acted_at = time.time()
+        row.act(scene)
+    _CHECKS[row.ends[mode]](scene, before)
+    longest = max(scene.overlaps(), default=0.0)
+    if longest > LONGEST_OVERLAP_SECONDS:
+        raise AssertionError(f"two jobs of one task instance were alive for {longest:.0f} s")
+
+
+def _stopped(scene: Scene, before: list[str]) -> None:
+    scene.wait("every job to end", _STOP_SECONDS, lambda: not scene.alive())
+    time.sleep(5)
+    if scene.alive():
+        raise AssertionError("LEAK: a job came up after the others had ended")
+    if scene.task() in ("running", "deferred"):
+        raise AssertionError(f"the job was stopped although its task is {scene.task()}")
+
+
+def _replaced(scene: Scene, before: list[str]) -> None:
+    def replaced() -> bool:
+        alive = scene.alive()
+        return len(alive) == 1 and alive[0]["jobId"] not in before and alive[0]["status"] == "RUNNING"
+
+    scene.wait("the next try's job to be the only one", _STOP_SECONDS, replaced)
+    _end(scene)
+
+
+def _lives(scene: Scene, before: list[str]) -> None:
+    ends = time.monotonic() + _WATCH_SECONDS
+    while time.monotonic() < ends:
+        alive = [job["jobId"] for job in scene.alive()]
+        expected = before or alive
+        if len(alive) != 1 or alive != expected:
+            raise AssertionError(f"the job of a living task was stopped by {scene.stopped_by()}")
+        time.sleep(1)
+    if scene.task() in ("failed", None):
+        raise AssertionError(f"the task is {scene.task()}")
+    _end(scene)
+
+
+def _reattached(scene: Scene, before: list[str]) -> None:
+    scene.wait("the next try", _STOP_SECONDS, lambda: (scene.task("try_number") or 0) > 1)
+    scene.wait("the next try to run", _STOP_SECONDS, lambda: scene.task() == "running")
+    _lives(scene, before)
+
+
+def _end(scene: Scene) -> None:
+    """Leave no job of the row behind, and mind that this works, too."""
+    scene.cluster.mark_run(scene.dag_id, scene.run_id, "failed")
+
+
+_CHECKS: dict[Ending, Callable[[Scene, list[str]], None]] = {
+    Ending.STOPPED: _stopped,
+    Ending.REPLACED: _replaced,
+    Ending.LIVES: _lives,
+    Ending.REATTACHED: _reattached,
+}
+
+
+def _played(row: Row, mode: str, scene: Scene | None, problem: str) -> Played:
+    if scene is None or problem:
+        return Played(row, mode, problem=problem or "not started")
+    if row.ends[mode] in (Ending.LIVES, Ending.REATTACHED):
+        return Played(row, mode)
+    by_itself = row.act is not None and row.act.__name__ == "nothing"
+    return Played(row, mode, scene.stopped_by(), None if by_itself else scene.seconds_to_the_stop())
+
+
+def play_all(cluster: Cluster, rows: Sequence[Row], say: Callable[[str], None]) -> list[Played]:
+    """Play rows: those that concern one run side by side, those that concern the cluster one by one."""
+
+    def one(row: Row) -> list[Played]:
+        played = play(cluster, row, row.ends)
+        for result in played:
+            say(_line(result))
+        return played
+
+    found: dict[str, list[Played]] = {}
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        alone = [row for row in rows if row.event or row.variant == "mapped"]
+        beside = [row for row in rows if row not in alone]
+        for row, played in zip(beside, pool.map(one, beside), strict=True):
+            found[row.name] = played
+    for row in alone:
+        found[row.name] = one(row)
+    cluster.wait("every job to have ended", _STOP_SECONDS, lambda: not cluster.batch_alive())
+    return [result for row in rows for result in found[row.name]]
+
+
+def _line(result: Played) -> str:
+    done = result.problem or " ".join(_cells(result)[2:4])
+    return f"{'FAIL' if result.problem else 'ok  '} {result.row.name} [{result.mode}]: {done}"
+
+
+def _cells(result: Played) -> tuple[str, str, str, str, str]:
+    ending = result.row.ends[result.mode]
+    became = result.problem or f"{ending}" + (f" by {result.stopped_by}" if result.stopped_by else "")
+    seconds = "" if result.seconds is None else f"{result.seconds:.0f} s"
+    return result.row.name, result.mode, became, seconds, result.row.stock.get(result.mode, "")
+
+
+def as_markdown(played: Sequence[Played]) -> str:
+    """Return the matrix as a page."""
+    from importlib.metadata import version
+
+    lines = [
+        "# What becomes of the job, whatever becomes of the task",
+        "",
+        "Each row is the death of a real process, or what a real user does, on a real Airflow "
+        f"{version('apache-airflow-core')} (scheduler with LocalExecutor, API server, DAG processor, one or "
+        "two triggerers, PostgreSQL) against a simulated AWS Batch. `make matrix` plays them and writes this "
+        "page.",
+        "",
+        "*Became* is what happened to the job of a `CancellableBatchOperator`, *seconds* from the death until "
+        "it had ended; in the simulator a stop takes one second. A sweep runs every minute. *Stock* is what "
+        "happens to the job of the amazon provider's own operator. *sync* is the default, *reattach* is sync "
+        'with `previous_try="reattach"`, *no-wait* is `wait_for_completion=False`.',
+        "",
+        "| what happens | mode | became | seconds | stock |",
+        "|---|---|---|---|---|",
+        *(f"| {' | '.join(_cells(result))} |" for result in played),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Play the matrix, or the rows whose names contain a word; return how many went wrong."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="", help="rows whose names contain this")
+    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--keep", action="store_true", help="leave logs behind, and say where")
+    arguments = parser.parse_args()
+    rows = [row for row in ROWS if arguments.only in row.name]
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
+
+    with matrix_cluster(arguments.keep) as cluster:
+        say(f"{len(rows)} rows" + (f", logs in {cluster.home}" if arguments.keep else ""))
+        played = play_all(cluster, rows, say)
+    print(as_markdown(played))
+    if arguments.write and not arguments.only:
+        PAGE.write_text(as_markdown(played))
+    failed = [result for result in played if result.problem]
+    for result in failed:
+        print(_line(result))
+    print(f"{len(played)} played, {len(failed)} wrong, {time.monotonic() - began:.0f} s")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,12 +1,16 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test lint format demo wheel clean
+.PHONY: test matrix lint format demo wheel clean postgres
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEV := 'boto3-stubs[batch]' build hatchling hypothesis mypy pytest pytest-timeout ruff
+DEV := asyncpg 'boto3-stubs[batch]' build hatchling hypothesis mypy psycopg2-binary pytest pytest-timeout ruff
 
-test: lint
+test: lint postgres
 	$(RUN)/python -m pytest
+
+# Every death of a task, some twenty minutes; ONLY="clear" plays the rows whose names contain that.
+matrix: $(STAMP) postgres
+	$(RUN)/python -m tests.live.matrix.play --write --only "$(ONLY)"
 
 lint: $(STAMP)
 	$(RUN)/ruff check .
@@ -34,3 +38,8 @@ $(STAMP): pyproject.toml .constraints.txt
 	$(RUN)/python -m pip install --quiet --constraint .constraints.txt uv
 	$(RUN)/uv pip install --quiet --python $(RUN)/python --constraint .constraints.txt --editable . $(DEV)
 	touch $@
+
+postgres:
+	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; } \
+	  || { echo "the kill matrix runs on PostgreSQL: apt-get install postgresql"; exit 1; }

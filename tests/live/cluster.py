@@ -192,9 +192,13 @@ class Cluster:
     def trigger(self, dag_id: str, conf: dict[str, Any] | None = None) -> str:
         """Start a run of a DAG, as soon as Airflow knows the DAG, and return its id."""
         self.wait(f"DAG {dag_id}", 90, lambda: is_found(lambda: self.api("GET", f"/dags/{dag_id}")))
-        self.api("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": False})
+        self.pause(dag_id, False)
         run = self.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None, "conf": conf or {}})
         return str(run["dag_run_id"])
+
+    def pause(self, dag_id: str, paused: bool = True) -> None:
+        """Pause a DAG, or let it go on."""
+        self.api("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a DAG run."""

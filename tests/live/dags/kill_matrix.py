@@ -62,6 +62,6 @@ with DAG(
     schedule="* * * * *",
     catchup=False,
     max_active_runs=1,
-    is_paused_upon_creation=False,
+    is_paused_upon_creation=True,
 ) as sweep:
     BatchSweepOperator(task_id="sweep", job_queues=["default", *QUEUES], retries=1, retry_delay=timedelta(0))

@@ -97,7 +97,7 @@ def delete_dag(scene: Scene) -> None:
 
 
 def pause_dag(scene: Scene) -> None:
-    scene.cluster.api("PATCH", f"/dags/{scene.dag_id}?update_mask=is_paused", {"is_paused": True})
+    scene.cluster.pause(scene.dag_id)
 
 
 def nothing(scene: Scene) -> None:
@@ -422,6 +422,7 @@ ROWS = (
         same(STOPPED, DEFERRABLE),
         mark_task("failed"),
         until="deferred",
+        swept=(DEFERRABLE,),
         stock={DEFERRABLE: LEAK},
         in_test=(DEFERRABLE,),
     ),
@@ -459,6 +460,7 @@ ROWS = (
             mark_task("failed"),
         ),
         conf={"queue": "terminate-throttled"},
+        swept=BOTH,
         stock=dict.fromkeys(BOTH, LEAK),
     ),
     Row(

@@ -38,7 +38,8 @@ class Scene:
         self.dag_id = dag_id
         self.queue = str(conf.get("queue", "default"))
         self.run_id = cluster.trigger(dag_id, dict(conf))
-        self.acted_at = 0.0
+        self.died_at = time.time()
+        self.at_risk: list[str] = []
 
     def jobs(self) -> list[dict[str, Any]]:
         """Return the run's jobs, the oldest first."""
@@ -90,18 +91,24 @@ class Scene:
             for newer in jobs[position + 1 :]
         ]
 
+    def died(self) -> None:
+        """Take note that the death is now, and of the jobs that are alive."""
+        self.died_at = time.time()
+        self.at_risk = [job["jobId"] for job in self.alive()]
+
     def stopped_by(self) -> str:
-        """Return who stopped the run's jobs, as the reasons on them say."""
-        reasons = {job["statusReason"] for job in self.jobs() if job.get("isTerminated")}
-        found = [
-            next((who for part, who in STOPPED_BY.items() if part in reason), reason) for reason in reasons
-        ]
-        return ", ".join(sorted(set(found)))
+        """Return who stopped the jobs that were at risk, or that came later, as the reasons on them say."""
+        stopped = (job["statusReason"] for job in self._concerned() if job.get("isTerminated"))
+        return ", ".join(sorted({_stopper(reason) for reason in stopped}))
 
     def seconds_to_the_stop(self) -> float | None:
-        """Return how long after the death the last job had ended."""
-        stopped = [job["stoppedAt"] for job in self.jobs() if job.get("stoppedAt")]
-        return max(stopped) - self.acted_at if stopped and self.acted_at else None
+        """Return how long after the death the last of them had ended."""
+        stopped = [job["stoppedAt"] for job in self._concerned() if job.get("stoppedAt")]
+        return max(stopped) - self.died_at if stopped else None
+
+    def _concerned(self) -> list[dict[str, Any]]:
+        jobs = self.jobs()
+        return [job for job in jobs if job["jobId"] in self.at_risk] or jobs
 
 
 def _stopper(reason: str) -> str:

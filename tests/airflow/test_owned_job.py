@@ -195,6 +195,20 @@ def test_a_kill_before_the_submit_submits_nothing(batch, job_of_try):
     assert batch.calls == []
 
 
+def test_a_kill_while_submit_job_is_under_way_terminates_what_comes_of_it(batch, job_of_try):
+    """As soon as there is an id; and the task does not go on to wait for it."""
+
+    class Client:
+        def submit_job(self, **parameters):
+            job.kill("was killed")
+            return BatchSubmitHook().submit_client().submit_job(**parameters)
+
+    job = job_of_try()
+    with pytest.raises(BatchCancelError, match="killed while it submitted"):
+        job.submit(Client(), PARAMETERS)
+    assert operations(batch) == ["SubmitJob", "TerminateJob"]
+
+
 def test_a_kill_terminates_the_job(batch, job_of_try):
     """One call, with a reason that names the task."""
     job = job_of_try()

@@ -196,7 +196,8 @@ def test_a_mapped_instance_is_not_taken_for_a_task_of_the_same_name(batch, airfl
     assert sorted(asked, key=str) == [("dag", -1, ["job_1"], ["run"]), ("dag", None, ["job"], ["run"])]
 
 
-def test_a_kill_goes_on_when_airflow_cancels_it(batch, airflow_says):
+@pytest.mark.parametrize("seconds", [0, 0.2], ids=["before the call", "in the call"])
+def test_a_kill_goes_on_when_airflow_cancels_it(batch, airflow_says, seconds):
     """Airflow repeats the cancel after a second, inside on_kill; the stop outlives that."""
     airflow_says["run"]["job"] = "failed"
     batch.faults.latency(0.5, "TerminateJobs")
@@ -204,7 +205,7 @@ def test_a_kill_goes_on_when_airflow_cancels_it(batch, airflow_says):
 
     async def cancelled():
         killing = asyncio.create_task(trigger(job_id).on_kill())
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(seconds)
         killing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await killing

@@ -182,11 +182,6 @@ def owner_freezes_and_thaws(cluster: Cluster, scenes: Sequence[Scene]) -> None:
     cluster.kill("triggerer-2", signal.SIGTERM)
 
 
-def kill_task_group(scene: Scene) -> None:
-    """As the end of a pod does: a SIGTERM to the supervisor, which hands it on."""
-    scene.processes()["supervisor"].send_signal(signal.SIGTERM)
-
-
 def same(ending: Ending, *modes: str) -> dict[str, Ending]:
     return dict.fromkeys(modes, ending)
 
@@ -289,6 +284,7 @@ ROWS = (
         "SIGKILL supervisor",
         same(STOPPED, SYNC),
         kill_process("supervisor"),
+        swept=(SYNC,),
         stock={SYNC: LEAK},
     ),
     Row(
@@ -301,13 +297,13 @@ ROWS = (
     Row(
         "SIGTERM supervisor",
         same(STOPPED, SYNC),
-        kill_task_group,
+        kill_process("supervisor", number=signal.SIGTERM),
         stock={SYNC: "ok, task failed"},
     ),
     Row(
         "SIGTERM supervisor, retries=1",
-        {SYNC: REPLACED, REATTACH: REATTACHED},
-        kill_task_group,
+        {SYNC: REPLACED, REATTACH: LIVES},
+        kill_process("supervisor", number=signal.SIGTERM),
         variant="retry",
         stock={SYNC: OK},
     ),
@@ -385,6 +381,7 @@ ROWS = (
         conf={"queue": "submit-slow"},
         faults=({"kind": "latency", "operation": "SubmitJob", "seconds": 6},),
         until="SUBMITTED",
+        swept=(NO_WAIT,),
         stock=dict.fromkeys(BOTH, LEAK),
         in_test=(SYNC,),
     ),
@@ -484,7 +481,7 @@ ROWS = (
     Row(
         "DescribeJobs throttled",
         {SYNC: STOPPED, DEFERRABLE: LIVES},
-        aws_goes_wrong(kind="throttle", operation="DescribeJobs", lasts=60),
+        aws_goes_wrong(kind="throttle", operation="DescribeJobs", lasts=150),
         conf={"queue": "describe-throttled", "connection": "aws_second"},
         stock={SYNC: LEAK, DEFERRABLE: GOES_ON},
     ),

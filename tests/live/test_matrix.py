@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from tests.live.matrix.play import Played, matrix_cluster, play_all
+from tests.live.matrix.play import Played, play_all
 from tests.live.matrix.rows import ROWS
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(900)]
@@ -16,10 +15,9 @@ TELLING = [replace(row, ends={mode: row.ends[mode] for mode in row.in_test}) for
 
 
 @pytest.fixture(scope="module")
-def played() -> Iterator[dict[tuple[str, str], Played]]:
-    """All of them played on one Airflow, side by side where they do not disturb each other."""
-    with matrix_cluster() as cluster:
-        yield {(one.row.name, one.mode): one for one in play_all(cluster, TELLING, print)}
+def played() -> dict[tuple[str, str], Played]:
+    """All of them played, side by side where they do not disturb each other."""
+    return {(one.row.name, one.mode): one for one in play_all(TELLING, print)}
 
 
 @pytest.mark.parametrize(("name", "mode"), [(row.name, mode) for row in TELLING for mode in row.ends])

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from tests.live.matrix.scene import LONGEST_OVERLAP_SECONDS, Scene
 
 DAGS = Path(__file__).parents[1] / "dags"
 PAGE = Path(__file__).parents[3] / "docs" / "kill-matrix.md"
-SIDE_BY_SIDE = 6
+SIDE_BY_SIDE = 8
 _READY_SECONDS = 150
 _STOP_SECONDS = 200
 _WATCH_SECONDS = 20
@@ -176,42 +176,60 @@ def _played(row: Row, mode: str, scene: Scene | None, problem: str) -> Played:
     return Played(row, mode, scene.stopped_by(), None if by_itself else scene.seconds_to_the_stop())
 
 
-def play_all(cluster: Cluster, rows: Sequence[Row], say: Callable[[str], None]) -> list[Played]:
+def play_all(rows: Sequence[Row], say: Callable[[str], None], keep_home: bool = False) -> list[Played]:
     """
-    Play rows, first with the sweep turned off, then those that only the sweep can see to.
+    Play rows on two Airflows at once: those that concern one run, and those that concern the cluster.
 
     :param say: is told of each result
+    :param keep_home: leave logs behind, and say where
     """
-    found = [*_play_side_by_side(cluster, rows, lambda row: set(row.ends) - set(row.swept), say)]
+    alone = [row for row in rows if row.event or row.variant == "mapped"]
+    casts = [(cast, width) for cast, width in ((alone, 1), ([*_without(rows, alone)], SIDE_BY_SIDE)) if cast]
+    with ExitStack() as stack, ThreadPoolExecutor(len(casts)) as pool:
+        stages = [stack.enter_context(matrix_cluster(keep_home)) for _ in casts]
+        for stage in stages:
+            say(f"an Airflow is up{f', logs in {stage.home}' if keep_home else ''}")
+        plays = [
+            pool.submit(_play_on, stage, cast, width, say)
+            for stage, (cast, width) in zip(stages, casts, strict=True)
+        ]
+        found = [played for one in plays for played in one.result()]
+    order = [(row.name, mode) for row in rows for mode in row.ends]
+    return sorted(found, key=lambda played: order.index((played.row.name, played.mode)))
+
+
+def _without(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[Row]:
+    return (row for row in rows if row not in others)
+
+
+def _play_on(cluster: Cluster, rows: Sequence[Row], width: int, say: Callable[[str], None]) -> list[Played]:
+    """
+    Play first with the sweep turned off, then what only the sweep can see to.
+
+    :param width: how many rows are played at the same time
+    """
+    found = _play_side_by_side(cluster, rows, width, lambda row: set(row.ends) - set(row.swept), say)
     cluster.pause("sweep", False)
-    found += _play_side_by_side(cluster, rows, lambda row: set(row.swept), say)
+    found += _play_side_by_side(cluster, rows, width, lambda row: set(row.ends) & set(row.swept), say)
     cluster.wait("every job to have ended", _STOP_SECONDS, lambda: not cluster.batch_alive())
-    order = {
-        (row.name, mode): (number, [*row.ends].index(mode))
-        for number, row in enumerate(rows)
-        for mode in row.ends
-    }
-    return sorted(found, key=lambda played: order[played.row.name, played.mode])
+    return found
 
 
 def _play_side_by_side(
-    cluster: Cluster, rows: Sequence[Row], modes: Callable[[Row], set[str]], say: Callable[[str], None]
-) -> Iterator[Played]:
-    """Play those that concern one run side by side, then those that concern the cluster one by one."""
-
+    cluster: Cluster,
+    rows: Sequence[Row],
+    width: int,
+    modes: Callable[[Row], set[str]],
+    say: Callable[[str], None],
+) -> list[Played]:
     def one(row: Row) -> list[Played]:
         played = play(cluster, row, modes(row))
         for result in played:
             say(_line(result))
         return played
 
-    wanted = [row for row in rows if modes(row)]
-    alone = [row for row in wanted if row.event or row.variant == "mapped"]
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        for played in pool.map(one, [row for row in wanted if row not in alone]):
-            yield from played
-    for row in alone:
-        yield from one(row)
+    with ThreadPoolExecutor(width) as pool:
+        return [result for played in pool.map(one, filter(modes, rows)) for result in played]
 
 
 def _line(result: Played) -> str:
@@ -265,9 +283,8 @@ def main() -> int:
     def say(line: str) -> None:
         print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
 
-    with matrix_cluster(arguments.keep) as cluster:
-        say(f"{len(rows)} rows" + (f", logs in {cluster.home}" if arguments.keep else ""))
-        played = play_all(cluster, rows, say)
+    say(f"{len(rows)} rows")
+    played = play_all(rows, say, arguments.keep)
     print(as_markdown(played))
     if arguments.write and not arguments.only:
         PAGE.write_text(as_markdown(played))

@@ -18,7 +18,7 @@ with DAG(
     max_active_runs=1,
     dagrun_timeout=timedelta(minutes=10),
     is_paused_upon_creation=False,
-):
+) as dag:
     BatchSweepOperator(
         task_id="sweep",
         # Every queue that a CancellableBatchOperator of this Airflow submits to.

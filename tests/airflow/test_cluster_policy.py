@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 
 import pytest
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
@@ -79,3 +81,18 @@ def test_an_error_in_the_policy_keeps_no_dag_from_being_imported(run, batch, mon
     assert run(dag).run.state == "success"
     assert type(task) is BatchOperator
     assert "is not adopted" in caplog.text
+
+
+def test_the_policy_costs_next_to_nothing_where_it_is_not_used():
+    """Airflow imports it at the start of every process: nothing of AWS comes with it."""
+    code = "import sys, airflow_batch_cancel.cluster_policy; print([*sys.modules])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "'airflow.policies'" in loaded
+    for name in (
+        "boto3",
+        "botocore",
+        "fastapi",
+        "airflow.providers.amazon.aws",
+        "airflow_batch_cancel.operators",
+    ):
+        assert f"'{name}'" not in loaded

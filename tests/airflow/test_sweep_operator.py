@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import runpy
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -126,3 +128,13 @@ def test_a_dry_run_stops_nothing(run, batch):
     report = run(swept_dag(dry_run=True)).xcom("sweep")
     assert [job["job_id"] for job in report["jobs"]] == [orphan]
     assert len(batch.alive()) == 1
+
+
+def test_the_example_sweeps(run, batch, monkeypatch):
+    """As it stands, but for its patience with young jobs."""
+    monkeypatch.setenv("AIRFLOW__BATCH_CANCEL__SWEEP_MIN_AGE", "0")
+    scope = runpy.run_path(str(Path(__file__).parents[2] / "example_dags" / "sweep_orphans.py"))
+    orphan = owned(batch, "no such run", "good")
+    ran = run(scope["dag"])
+    assert ran.run.state == "success"
+    assert batch.job(orphan).is_terminated

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_batch_cancel.get_provider_info import get_provider_info
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -62,8 +64,16 @@ def test_entry_points_load(installed: Distribution) -> None:
     assert (
         found["apache_airflow_provider"].value == "airflow_batch_cancel.get_provider_info:get_provider_info"
     )
-    for point in installed.entry_points:
-        assert callable(point.load())
+    assert found["airflow.policy"].load().task_policy
+    assert found["apache_airflow_provider"].load()()["package-name"] == "airflow-batch-cancel"
+
+
+def test_airflow_lists_the_settings(site: Path, tmp_path: Path) -> None:
+    """``airflow config list`` shows every one, and ``get-value`` the default."""
+    shown = _airflow(site, tmp_path, "config", "list", "--section", "batch_cancel")
+    for name in get_provider_info()["config"]["batch_cancel"]["options"]:
+        assert f"{name} =" in shown
+    assert "100" in _airflow(site, tmp_path, "config", "get-value", "batch_cancel", "sweep_max_jobs")
 
 
 def test_airflow_lists_the_provider(site: Path, tmp_path: Path) -> None:

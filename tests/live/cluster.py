@@ -77,6 +77,7 @@ class Cluster:
         self._keep_home = keep_home
         self._postgres = Postgres() if postgres else None
         self._token = ""
+        self._stopped = False
         self._handlers: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Cluster:
@@ -93,6 +94,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End every process, the orphans of killed ones too, and remove the home."""
+        self._stopped = True
         for number in self._handlers:
             signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them
         try:
@@ -334,6 +336,8 @@ class Cluster:
         """Wait until ``ready`` says so; when it does not in time, the error shows the end of every log."""
         ends = time.monotonic() + seconds
         while not ready():
+            if self._stopped:
+                raise RuntimeError(f"the cluster was stopped during the wait for {what}")
             if time.monotonic() > ends:
                 raise TimeoutError(f"waited {seconds:.0f} s for {what}\n{self._log_ends()}")
             time.sleep(0.3)

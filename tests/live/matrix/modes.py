@@ -18,6 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "delete": {},
     "pause": {},
     "retry": {"task": {"retries": 1}},
+    "retries": {"task": {"retries": 5, "retry_delay": timedelta(seconds=20)}},
     "run_timeout": {"dagrun_timeout": timedelta(seconds=30)},
     "timeout": {"task": {"execution_timeout": timedelta(seconds=15)}},
     "timeout_retry": {"task": {"execution_timeout": timedelta(seconds=15), "retries": 1}},

@@ -76,7 +76,9 @@ def play(cluster: Cluster, row: Row, modes: Iterable[str]) -> list[Played]:
     if row.event:
         row.event(cluster, ready)
     for mode in modes:
-        guarded(mode, lambda mode=mode: _act_and_check(row, mode, scenes[mode]))
+        guarded(mode, lambda mode=mode: _act(row, scenes[mode]))
+    for mode in modes:
+        guarded(mode, lambda mode=mode: _check(row, mode, scenes[mode]))
     return [_played(row, mode, scenes.get(mode), problems.get(mode, "")) for mode in modes]
 
 
@@ -108,10 +110,13 @@ def _wait_until_ready(row: Row, mode: str, scene: Scene) -> None:
         time.sleep(8 if row.variant == "mapped" else 3)  # until the triggerer has taken it up
 
 
-def _act_and_check(row: Row, mode: str, scene: Scene) -> None:
+def _act(row: Row, scene: Scene) -> None:
     if row.act is not None:
         scene.died()
         row.act(scene)
+
+
+def _check(row: Row, mode: str, scene: Scene) -> None:
     _CHECKS[row.ends[mode]](scene)
     longest = max(scene.overlaps(), default=0.0)
     if longest > LONGEST_OVERLAP_SECONDS:
@@ -178,14 +183,15 @@ def _played(row: Row, mode: str, scene: Scene | None, problem: str) -> Played:
 
 def play_all(rows: Sequence[Row], say: Callable[[str], None], keep_home: bool = False) -> list[Played]:
     """
-    Play rows on two Airflows at once: those that concern one run, and those that concern the cluster.
+    Play rows on several Airflows at once: those that concern the cluster one by one, the others side by side.
 
     :param say: is told of each result
     :param keep_home: leave logs behind, and say where
     """
     alone = [row for row in rows if row.event or row.variant == "mapped"]
-    casts = [(cast, width) for cast, width in ((alone, 1), ([*_without(rows, alone)], SIDE_BY_SIDE)) if cast]
-    with ExitStack() as stack, ThreadPoolExecutor(len(casts)) as pool:
+    beside = [row for row in rows if row not in alone]
+    casts = [one for one in ((alone[::2], 1), (alone[1::2], 1), (beside, SIDE_BY_SIDE)) if one[0]]
+    with ThreadPoolExecutor(len(casts)) as pool, ExitStack() as stack:
         stages = [stack.enter_context(matrix_cluster(keep_home)) for _ in casts]
         for stage in stages:
             say(f"an Airflow is up{f', logs in {stage.home}' if keep_home else ''}")
@@ -196,10 +202,6 @@ def play_all(rows: Sequence[Row], say: Callable[[str], None], keep_home: bool = 
         found = [played for one in plays for played in one.result()]
     order = [(row.name, mode) for row in rows for mode in row.ends]
     return sorted(found, key=lambda played: order.index((played.row.name, played.mode)))
-
-
-def _without(rows: Sequence[Row], others: Sequence[Row]) -> Iterator[Row]:
-    return (row for row in rows if row not in others)
 
 
 def _play_on(cluster: Cluster, rows: Sequence[Row], width: int, say: Callable[[str], None]) -> list[Played]:

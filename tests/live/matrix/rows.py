@@ -333,7 +333,7 @@ ROWS = (
         "API server down for a minute",
         {SYNC: REPLACED, DEFERRABLE: LIVES, REATTACH: REATTACHED},
         event=restart("api-server", signal.SIGTERM, down=60),
-        variant="retry",
+        variant="retries",
         stock={SYNC: KILLED, DEFERRABLE: GOES_ON},
     ),
     Row(
@@ -400,7 +400,7 @@ ROWS = (
         same(STOPPED, *BOTH, NO_WAIT),
         kill_process("runner"),
         conf={"queue": "submit-slower"},
-        faults=({"kind": "latency", "operation": "SubmitJob", "seconds": 20},),
+        faults=({"kind": "latency", "operation": "SubmitJob", "seconds": 45},),
         until="SUBMITTED",
         swept=(*BOTH, NO_WAIT),
         stock={SYNC: LEAK},

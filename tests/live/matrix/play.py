@@ -19,7 +19,7 @@ from tests.live.matrix.scene import LONGEST_OVERLAP_SECONDS, Scene
 DAGS = Path(__file__).parents[1] / "dags"
 PAGE = Path(__file__).parents[3] / "docs" / "kill-matrix.md"
 SIDE_BY_SIDE = 8
-_READY_SECONDS = 150
+_READY_SECONDS = 300
 _STOP_SECONDS = 200
 _WATCH_SECONDS = 20
 _SETTINGS = {
@@ -106,8 +106,11 @@ def _wait_until_ready(row: Row, mode: str, scene: Scene) -> None:
     settled = {DEFERRABLE: "deferred", NO_WAIT: "success"}.get(mode)
     if row.until in ("RUNNING", "RUNNABLE") and settled and row.variant != "mapped":
         scene.wait(f"the task to be {settled}", 60, lambda: scene.task() == settled)
-    if row.until == "RUNNING" and mode == DEFERRABLE:
-        time.sleep(8 if row.variant == "mapped" else 3)  # until the triggerer has taken it up
+    if row.until in ("RUNNING", "RUNNABLE") and mode == DEFERRABLE and row.variant != "mapped":
+        scene.wait("a triggerer to take it up", 60, lambda: scene.task("triggerer_job"))
+        time.sleep(4)  # it has the trigger on its list then, and starts it
+    elif mode == DEFERRABLE and row.variant == "mapped":
+        time.sleep(15)
 
 
 def _act(row: Row, scene: Scene) -> None:

@@ -88,7 +88,8 @@ class JobSelectionMixin:
             values = XCom.get_all(
                 key=BatchJobDetailsLink.key, dag_id=run.dag_id, run_id=run.run_id, task_id=task_id
             )
-            found += [job_id for value in values or () if (job_id := _job_id(value, region_name, task_id))]
+            read = (job_id_in_xcom(value, region_name, task_id) for value in values or ())
+            found += [job_id for job_id in read if job_id]
         return found
 
     def _task_ids_of_run(self, context: Context, run: Run) -> list[str]:
@@ -126,7 +127,7 @@ def _task_ids_of_other_run(context: Context, run: Run) -> list[str]:
     return sorted(found)
 
 
-def _job_id(value: Any, region_name: str, task_id: str) -> str | None:
+def job_id_in_xcom(value: Any, region_name: str, task_id: str) -> str | None:
     """Read a ``batch_job_details`` XCom; one that is none of BatchOperator's is passed over."""
     if not isinstance(value, Mapping) or not isinstance(value.get("job_id"), str):
         return None

@@ -1,0 +1,83 @@
+"""What Airflow's database says of task instances and their jobs: for the command line, which may ask it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.xcom import XComModel
+from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from airflow_batch_cancel.core.owner import Owner, Run
+from airflow_batch_cancel.core.verdict import RunState, TaskState
+from airflow_batch_cancel.exceptions import ArgumentError
+from airflow_batch_cancel.selection import job_id_in_xcom
+
+_IDS_PER_QUERY = 200
+
+
+def job_ids_of_run(
+    session: Session, run: Run, region_name: str, task_ids: Sequence[str] | None = None
+) -> list[str]:
+    """
+    Return the ids that the operators of a DAG run pushed when they submitted, those of the latest try each.
+
+    :param region_name: of the client; a job of another Region is refused
+    :param task_ids: only the jobs of these tasks
+    :raises ArgumentError: when there is no such run, or a job is of another Region
+    """
+    if session.scalar(_of_run(run)) is None:
+        raise ArgumentError("run_id", run.run_id, f"a run of the DAG {run.dag_id!r} that exists")
+    query = XComModel.get_many(
+        run_id=run.run_id, dag_ids=run.dag_id, key=BatchJobDetailsLink.key, task_ids=task_ids or None
+    )
+    rows = session.scalars(query).all()
+    found = (job_id_in_xcom(XComModel.deserialize_value(row), region_name, row.task_id) for row in rows)
+    return [job_id for job_id in found if job_id]
+
+
+class DatabaseStates:
+    """
+    The states of task instances and runs, out of Airflow's own tables.
+
+    :param session: to Airflow's database
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def task_instances(self, owners: Iterable[Owner]) -> dict[Owner, TaskState]:
+        """Return the state of each owner's task instance, whatever its try."""
+        by_dag: dict[str, list[Owner]] = defaultdict(list)
+        for owner in owners:
+            by_dag[owner.dag_id].append(owner)
+        return {owner: state for dag_id in by_dag for owner, state in self._states(dag_id, by_dag[dag_id])}
+
+    def runs(self, runs: Iterable[Run]) -> dict[Run, RunState]:
+        """Return the state of each run; one that is not there is ``UNKNOWN``."""
+        self._session.expire_all()
+        return {run: RunState(str(self._session.scalar(_of_run(run)) or "")) for run in set(runs)}
+
+    def _states(self, dag_id: str, owners: list[Owner]) -> Iterator[tuple[Owner, TaskState]]:
+        self._session.rollback()  # a second look must not see what the first one saw
+        run_ids = sorted({owner.run_id for owner in owners})
+        found: dict[tuple[str, str, int], str | None] = {}
+        for start in range(0, len(run_ids), _IDS_PER_QUERY):
+            query = select(
+                TaskInstance.run_id, TaskInstance.task_id, TaskInstance.map_index, TaskInstance.state
+            ).where(
+                TaskInstance.dag_id == dag_id,
+                TaskInstance.run_id.in_(run_ids[start : start + _IDS_PER_QUERY]),
+            )
+            found.update({(row[0], row[1], row[2]): row[3] for row in self._session.execute(query)})
+        for owner in owners:
+            key = (owner.run_id, owner.task_id, owner.map_index)
+            yield owner, TaskState(found[key]) if key in found else TaskState.GONE
+
+
+def _of_run(run: Run):
+    return select(DagRun.state).where(DagRun.dag_id == run.dag_id, DagRun.run_id == run.run_id)

@@ -3,7 +3,7 @@
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-DEV := asyncpg 'boto3-stubs[batch]' build hatchling hypothesis mypy psycopg2-binary pytest pytest-timeout ruff
+DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build hatchling hypothesis mypy playwright psycopg2-binary pytest pytest-timeout ruff
 
 test: lint postgres
 	$(RUN)/python -m pytest

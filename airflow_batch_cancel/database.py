@@ -1,15 +1,18 @@
-"""What Airflow's database says of task instances and their jobs: for the command line, which may ask it."""
+"""What Airflow's database says of task instances and their jobs: for command line and API server."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from airflow.models.dagrun import DagRun
+from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
 from airflow_batch_cancel.core.owner import Owner, Run
@@ -18,6 +21,70 @@ from airflow_batch_cancel.exceptions import ArgumentError
 from airflow_batch_cancel.selection import job_id_in_xcom
 
 _IDS_PER_QUERY = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """
+    A task instance of a run, and what it says of its Batch job.
+
+    :param task_id: of the task
+    :param map_index: -1 for a task that is not mapped
+    :param try_number: of its latest try
+    :param retries_left: how many tries may follow
+    :param details: the XCom ``batch_job_details`` that its latest try pushed at its submit, if any
+    """
+
+    task_id: str
+    map_index: int
+    try_number: int
+    retries_left: int
+    details: Any = None
+
+
+def instances_of_run(
+    session: Session, run: Run, task_id: str | None = None, map_index: int | None = None
+) -> list[Instance]:
+    """
+    Return the task instances of a run, whatever their tasks do.
+
+    :param task_id: only those of this task
+    :param map_index: only the one with this index
+    :raises ArgumentError: when there is no such run
+    """
+    _check_run(session, run)
+    columns = (TaskInstance.task_id, TaskInstance.map_index, TaskInstance.try_number, TaskInstance.max_tries)
+    query = _narrow(select(*columns), TaskInstance, run, task_id, map_index)
+    xcoms = XComModel.get_many(
+        run_id=run.run_id,
+        dag_ids=run.dag_id,
+        key=BatchJobDetailsLink.key,
+        task_ids=task_id,
+        map_indexes=map_index,
+    ).with_only_columns(XComModel.task_id, XComModel.map_index, XComModel.value)
+    details = {
+        (row.task_id, row.map_index): XComModel.deserialize_value(row) for row in session.execute(xcoms)
+    }
+    return [
+        Instance(row[0], row[1], row[2], max(0, (row[3] or 0) + 1 - row[2]), details.get((row[0], row[1])))
+        for row in session.execute(query)
+    ]
+
+
+def rendered_fields(
+    session: Session, run: Run, instances: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], Mapping[str, Any]]:
+    """Return the template fields of task instances as rendered, where Airflow has kept them."""
+    wanted = sorted(set(instances))
+    table = RenderedTaskInstanceFields
+    found: dict[tuple[str, int], Mapping[str, Any]] = {}
+    for start in range(0, len(wanted), _IDS_PER_QUERY):
+        query = _narrow(select(table.task_id, table.map_index, table.rendered_fields), table, run)
+        query = query.where(
+            tuple_(table.task_id, table.map_index).in_(wanted[start : start + _IDS_PER_QUERY])
+        )
+        found.update({(row[0], row[1]): row[2] or {} for row in session.execute(query)})
+    return found
 
 
 def job_ids_of_run(
@@ -30,8 +97,7 @@ def job_ids_of_run(
     :param task_ids: only the jobs of these tasks
     :raises ArgumentError: when there is no such run, or a job is of another Region
     """
-    if session.scalar(_of_run(run)) is None:
-        raise ArgumentError("run_id", run.run_id, f"a run of the DAG {run.dag_id!r} that exists")
+    _check_run(session, run)
     query = XComModel.get_many(
         run_id=run.run_id, dag_ids=run.dag_id, key=BatchJobDetailsLink.key, task_ids=task_ids or None
     )
@@ -81,3 +147,15 @@ class DatabaseStates:
 
 def _of_run(run: Run):
     return select(DagRun.state).where(DagRun.dag_id == run.dag_id, DagRun.run_id == run.run_id)
+
+
+def _check_run(session: Session, run: Run) -> None:
+    if session.scalar(_of_run(run)) is None:
+        raise ArgumentError("run_id", run.run_id, f"a run of the DAG {run.dag_id!r} that exists")
+
+
+def _narrow(query, table, run: Run, task_id: str | None = None, map_index: int | None = None):
+    query = query.where(table.dag_id == run.dag_id, table.run_id == run.run_id)
+    if task_id is not None:
+        query = query.where(table.task_id == task_id)
+    return query if map_index is None else query.where(table.map_index == map_index)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,13 @@ class Cluster:
     that happens by Ctrl-C or SIGTERM.
 
     :param dags: the folder with the DAGs
-    :param settings: more environment for every process
+    :param settings: more environment for every process; also an attribute, to be added to before the start
     :param say: is told what is going on
     :param keep_home: leave logs and database behind
     :param postgres: on PostgreSQL rather than SQLite, for more than a few tasks at once
+    :param components: which of ``AIRFLOW`` to start
+    :param login: name and password of who calls the API, where not everybody is an administrator
+    :param prepare: is called before Airflow is started, when there is a database
     """
 
     def __init__(
@@ -66,16 +69,22 @@ class Cluster:
         say: Callable[[str], None] = lambda _: None,
         keep_home: bool = False,
         postgres: bool = False,
+        components: Sequence[str] = AIRFLOW,
+        login: tuple[str, str] | None = None,
+        prepare: Callable[[Cluster], object] = lambda _: None,
     ) -> None:
         self.home = Path(tempfile.mkdtemp(prefix="batch-cancel-live-"))
         self.url = f"http://127.0.0.1:{unused_port()}"
         self.simulator_url = ""
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._dags = dags
-        self._settings = settings or {}
+        self.settings = dict(settings or {})
         self._say = say
         self._keep_home = keep_home
         self._postgres = Postgres() if postgres else None
+        self._components = components
+        self._login = login
+        self._prepare = prepare
         self._token = ""
         self._stopped = False
         self._handlers: dict[signal.Signals, Any] = {}
@@ -182,6 +191,17 @@ class Cluster:
         self.start(component)
         if component == "api-server":
             self.wait_for_api()
+
+    def airflow(self, *arguments: str) -> None:
+        """Run a command of Airflow's to its end."""
+        with (self.home / "commands.log").open("ab") as log:
+            command = [str(BIN / "airflow"), *arguments]
+            subprocess.run(command, env=self._env(), cwd=self.home, stdout=log, stderr=log, check=True)
+
+    def token(self, name: str, password: str) -> str:
+        """Log somebody in, and return the token."""
+        body = {"username": name, "password": password}
+        return str(http("POST", f"{self.url}/auth/token", body, {})["access_token"])
 
     def wait_for_api(self) -> None:
         """Wait until the API server answers."""
@@ -348,8 +368,9 @@ class Cluster:
         self._start_postgres() if self._postgres else self._copy_sqlite()
         self._wait_for_start("simulator", 30, lambda: "Listening on " in self._log("simulator"))
         self.simulator_url = self._log("simulator").split("Listening on ")[1].split()[0]
-        self._say("Starting Airflow: API server, scheduler, DAG processor and triggerer")
-        for component in AIRFLOW:
+        self._prepare(self)
+        self._say(f"Starting Airflow: {', '.join(self._components)}")
+        for component in self._components:
             self.start(component)
         self._wait_for_start("api-server", 90, self._log_in)
 
@@ -370,9 +391,7 @@ class Cluster:
         self._migrate()
 
     def _migrate(self) -> None:
-        with (self.home / "migrate.log").open("wb") as log:
-            command = [str(BIN / "airflow"), "db", "migrate"]
-            subprocess.run(command, env=self._env(), stdout=log, stderr=log, check=True)
+        self.airflow("db", "migrate")
 
     def _copy_sqlite(self) -> None:
         """Copy the empty database of this version of Airflow, which takes long to make only once."""
@@ -391,7 +410,11 @@ class Cluster:
 
     def _log_in(self) -> bool:
         try:
-            self._token = http("GET", f"{self.url}/auth/token", None, {})["access_token"]
+            self._token = (
+                self.token(*self._login)
+                if self._login
+                else http("GET", f"{self.url}/auth/token", None, {})["access_token"]
+            )
         except (OSError, ValueError):
             return False
         return True
@@ -460,7 +483,7 @@ class Cluster:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self._database,
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             **_IMPATIENT,
-            **self._settings,
+            **self.settings,
         }
 
 

@@ -1,0 +1,1 @@
+"""The "Batch jobs" tab of the Airflow UI, and the HTTP API behind it."""

@@ -1,0 +1,200 @@
+"""The HTTP API: list, plan and cancel the Batch jobs of a DAG run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+from airflow.utils.session import create_session
+from fastapi import APIRouter, FastAPI, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel, ConfigDict, Field
+
+from airflow_batch_cancel.aws.stop import StopProcedure
+from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
+from airflow_batch_cancel.core.report import Outcome, observe
+from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobIdError
+from airflow_batch_cancel.settings import deployment_id
+from airflow_batch_cancel.ui.access import CanEdit, GetUserDep, MayEditRun, MaySeeJobs, OwnPage, SessionDep
+from airflow_batch_cancel.ui.cancels import Cancel, Cancels, find_in_audit_log, merge
+from airflow_batch_cancel.ui.run_jobs import JobsOfRuns, Listing, RunJob, Source
+
+BUNDLE = Path(__file__).parent / "dist"
+MOST_JOBS = 10_000
+_OF_RUN = "/dags/{dag_id}/dagRuns/{run_id}"
+
+
+class CancelRequest(BaseModel):
+    """
+    The body of a plan or cancel.
+
+    ``terminate_after`` is in seconds: 0 terminates started jobs at once, more lets them finish for so long,
+    and null leaves them alone.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    job_ids: Annotated[list[str], Field(max_length=MOST_JOBS, min_length=1)] | None = None
+    task_id: str | None = None
+    map_index: int | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=REASON_LENGTH)]
+    terminate_after: Annotated[float, Field(ge=0, le=7 * 24 * 3600)] | None = 0
+
+    def policy(self) -> Policy:
+        """Return the policy."""
+        after = None if self.terminate_after is None else timedelta(seconds=self.terminate_after)
+        return Policy(self.reason, after)
+
+
+router = APIRouter()
+
+
+@router.get(_OF_RUN + "/jobs", dependencies=[MaySeeJobs])
+def list_jobs(
+    request: Request,
+    dag_id: str,
+    run_id: str,
+    session: SessionDep,
+    user: GetUserDep,
+    can_edit: CanEdit,
+    task_id: str | None = None,
+    map_index: int | None = None,
+) -> dict[str, Any]:
+    """Return the jobs of a run, of one of its tasks, or of a task instance."""
+    jobs: JobsOfRuns = request.app.state.jobs
+    listing = jobs.list(session, jobs.run(dag_id, run_id), task_id, map_index)
+    return {
+        "jobs": [_row(row) for row in listing.jobs],
+        "problems": listing.problems,
+        "can_cancel": can_edit,
+        "user": user.get_name(),
+    }
+
+
+@router.post(_OF_RUN + "/plan", dependencies=[MayEditRun, OwnPage])
+def plan(request: Request, dag_id: str, run_id: str, body: CancelRequest) -> dict[str, Any]:
+    """Return what a cancel with the same body would do, job by job; changes nothing."""
+    chosen, procedures = _prepare(request, dag_id, run_id, body)
+    for procedure in procedures:
+        procedure.look_and_plan()
+    answer = merge([one.report(dry_run=True) for one in procedures]).as_dict()
+    for row in answer["jobs"]:
+        job = chosen[row["job_id"]]
+        row.update(task_id=job.instance.task_id, map_index=job.instance.map_index, is_retried=job.is_retried)
+    return answer
+
+
+@router.post(_OF_RUN + "/cancels", status_code=202, dependencies=[MayEditRun, OwnPage])
+async def cancel(
+    request: Request, dag_id: str, run_id: str, body: CancelRequest, user: GetUserDep
+) -> dict[str, Any]:
+    """Begin to cancel jobs; the answer comes at once, and says where to follow."""
+    cancels: Cancels = request.app.state.cancels
+    if cancels.full:
+        raise HTTPException(503, "too many cancels are running on this API server; try again in a minute")
+    chosen, procedures = await run_in_threadpool(_prepare, request, dag_id, run_id, body)
+    one = Cancel(request.app.state.jobs.run(dag_id, run_id), user.get_name(), chosen, procedures)
+    cancels.start(one)
+    return one.as_dict()
+
+
+@router.get(_OF_RUN + "/cancels/{cancel_id}", dependencies=[MaySeeJobs])
+def follow(
+    request: Request, dag_id: str, run_id: str, cancel_id: str, session: SessionDep
+) -> dict[str, Any]:
+    """Return how far a cancel is: from this API server's memory, or out of the audit log when it is over."""
+    run = request.app.state.jobs.run(dag_id, run_id)
+    running = request.app.state.cancels.find(cancel_id, run)
+    found = running.as_dict() if running else find_in_audit_log(session, cancel_id, run)
+    if found is None:
+        raise HTTPException(
+            404, "this API server does not know the cancel: another one carries it out, or was ended meanwhile"
+        )
+    return found
+
+
+def create_app() -> FastAPI:
+    """Return the app, to be mounted by Airflow. It has no page that lists its routes: that would be open to all."""
+    app = FastAPI(title="Batch jobs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    app.state.jobs = JobsOfRuns(deployment_id())
+    app.state.cancels = Cancels()
+    app.include_router(router)
+    app.mount("/static", StaticFiles(directory=BUNDLE, check_dir=False), name="static")
+    app.add_exception_handler(ArgumentError, _bad_argument)
+    app.add_exception_handler(BatchCancelError, _bad_gateway)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await app.state.cancels.stop()
+
+
+def _prepare(
+    request: Request, dag_id: str, run_id: str, body: CancelRequest
+) -> tuple[dict[str, RunJob], list[StopProcedure]]:
+    """Return the chosen jobs, all of them of this run, and a procedure for each place that they are at."""
+    policy = body.policy()
+    jobs: JobsOfRuns = request.app.state.jobs
+    with create_session() as session:
+        listing: Listing = jobs.list(session, jobs.run(dag_id, run_id), body.task_id, body.map_index)
+    chosen = listing.choose(body.job_ids)
+    by_source: dict[Source, list[str]] = defaultdict(list)
+    for job_id, row in chosen.items():
+        by_source[row.source].append(job_id)
+    procedures = [jobs.hook(source).procedure(job_ids, policy) for source, job_ids in by_source.items()]
+    return chosen, procedures
+
+
+def _row(row: RunJob) -> dict[str, Any]:
+    job = row.job
+    answer = {
+        "job_id": row.job_id,
+        "task_id": row.instance.task_id,
+        "map_index": row.instance.map_index,
+        "try_number": row.try_number,
+        "console_url": row.console_url,
+        "is_retried": row.is_retried,
+        "status": str(job.status) if job else None,
+        "finished": row.finished,
+        "outcome": None,
+    }
+    if job is None:
+        return answer
+    outcome = observe([row.job_id], {row.job_id: job}, {}).rows[0].outcome if job.stop_requested else None
+    if outcome is Outcome.ALREADY_FINISHED:
+        outcome = Outcome.FINISHED
+    return {
+        **answer,
+        "job_name": job.name,
+        "job_queue": job.queue.rpartition("/")[2],
+        "status_reason": job.status_reason,
+        "created_at": _iso(job.created_at),
+        "started_at": _iso(job.started_at),
+        "stopped_at": _iso(job.stopped_at),
+        "array_size": job.array_size,
+        "array_summary": dict(job.array_summary),
+        "outcome": outcome,
+    }
+
+
+def _iso(instant: datetime | None) -> str | None:
+    return instant.isoformat() if instant else None
+
+
+def _bad_argument(_: Request, error: Exception) -> JSONResponse:
+    """A run or job that is not there is not found; everything else is the caller's mistake."""
+    missing = isinstance(error, ArgumentError) and error.argument in ("run_id", "job_ids")
+    found = not missing or isinstance(error, JobIdError)
+    return JSONResponse({"detail": str(error)}, 400 if found else 404)
+
+
+def _bad_gateway(_: Request, error: Exception) -> JSONResponse:
+    return JSONResponse({"detail": str(error)}, 502)

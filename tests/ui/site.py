@@ -1,0 +1,167 @@
+"""An Airflow that serves its UI and API, a simulated AWS Batch, and runs with jobs in whatever state."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from airflow_batch_cancel.core.owner import Owner, Ownership
+from tests.live.cluster import Cluster
+from tests.live.wire import http
+
+DAGS = Path(__file__).parent / "dags"
+DEPLOYMENT = "live-tests"
+ROLES = ("admin", "op", "user", "viewer")
+
+
+def simple_site() -> Cluster:
+    """Airflow with its own simple auth manager, and a user of each role, called like it."""
+    cluster = Cluster(
+        DAGS,
+        {
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
+        },
+        components=["api-server"],
+        login=("admin", "admin"),
+        prepare=lambda cluster: cluster.airflow("dags", "reserialize"),
+    )
+    passwords = cluster.home / "passwords.json"
+    passwords.write_text(json.dumps({role: role for role in ROLES}))
+    cluster.settings["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] = str(passwords)
+    return cluster
+
+
+def fab_site() -> Cluster:
+    """Airflow with the FAB auth manager, and a user of each role, called like it."""
+
+    def prepare(cluster: Cluster) -> None:
+        cluster.airflow("db", "migrate")
+        for role in ROLES:
+            names = ["--username", role, "--firstname", role, "--lastname", role, "--email", f"{role}@x.org"]
+            cluster.airflow("users", "create", *names, "--role", role.capitalize(), "--password", role)
+        cluster.airflow("dags", "reserialize")
+
+    manager = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+    return Cluster(
+        DAGS,
+        {"AIRFLOW__CORE__AUTH_MANAGER": manager},
+        components=["api-server"],
+        login=("admin", "admin"),
+        prepare=prepare,
+    )
+
+
+@dataclass
+class Run:
+    """A run of a DAG, whose jobs are made here."""
+
+    cluster: Cluster
+    dag_id: str
+    run_id: str
+    job_ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def path(self) -> str:
+        """Where the plugin's API has this run."""
+        return f"/batch-cancel/dags/{self.dag_id}/dagRuns/{quote(self.run_id)}"
+
+    @property
+    def page(self) -> str:
+        """The page of the run, its tab open."""
+        return f"{self.cluster.url}/dags/{self.dag_id}/runs/{quote(self.run_id)}/plugin/batch-jobs-dag-run"
+
+    def submit(
+        self, task_id: str, map_index: int = -1, owned: int | None = None, xcom: bool = True, **job: Any
+    ) -> str:
+        """
+        Submit a job for a task instance.
+
+        :param owned: the try that owns it by its tags, as CancellableBatchOperator writes them
+        :param xcom: whether the task says what it has submitted
+        """
+        if owned is not None:
+            owner = Owner(DEPLOYMENT, self.dag_id, self.run_id, task_id, map_index, owned)
+            job["tags"] = {**job.get("tags", {}), **Ownership(owner).tags()}
+            job["name"] = owner.job_name(job.get("name", task_id))
+        job_id: str = self.cluster.simulator("POST", "/jobs/submit", {"name": task_id, **job})["result"]
+        if xcom:
+            self.say_submitted(task_id, job_id, map_index)
+        return job_id
+
+    def say_submitted(self, task_id: str, job_id: str, map_index: int = -1, region: str = "us-east-1") -> None:
+        """Let a task instance have pushed what the operators push."""
+        details = {"job_id": job_id, "region_name": region, "aws_domain": "aws.amazon.com"}
+        self.push(task_id, details, map_index)
+
+    def push(self, task_id: str, value: Any, map_index: int = -1) -> None:
+        """Let a task instance have pushed this as its ``batch_job_details``."""
+        with self._database() as db:
+            (dag_run_id,) = db.execute(
+                "select id from dag_run where dag_id = ? and run_id = ?", (self.dag_id, self.run_id)
+            ).fetchone()
+            db.execute(
+                'insert into xcom (dag_run_id, task_id, map_index, "key", dag_id, run_id, value, timestamp) '
+                "values (?, ?, ?, 'batch_job_details', ?, ?, ?, ?)",
+                (
+                    dag_run_id,
+                    task_id,
+                    map_index,
+                    self.dag_id,
+                    self.run_id,
+                    json.dumps(value),
+                    datetime.now(UTC).isoformat(" "),
+                ),
+            )
+
+    def set_try(self, task_id: str, try_number: int, max_tries: int = 0, map_index: int = -1) -> None:
+        """Let a task instance be in a later try."""
+        with self._database() as db:
+            db.execute(
+                "update task_instance set try_number = ?, max_tries = ? "
+                "where dag_id = ? and run_id = ? and task_id = ? and map_index = ?",
+                (try_number, max_tries, self.dag_id, self.run_id, task_id, map_index),
+            )
+
+    def render(self, task_id: str, map_index: int = -1, **fields: Any) -> None:
+        """Let a task instance have had its template fields rendered."""
+        rendered = {"job_name": task_id, "job_queue": "default", "job_definition": "default", **fields}
+        with self._database() as db:
+            db.execute(
+                "insert into rendered_task_instance_fields (dag_id, task_id, run_id, map_index, rendered_fields)"
+                " values (?, ?, ?, ?, ?)",
+                (self.dag_id, task_id, self.run_id, map_index, json.dumps(rendered)),
+            )
+
+    def audit_rows(self) -> list[dict[str, Any]]:
+        """Return the audit log's rows about cancels of this run."""
+        query = f"/eventLogs?event=batch_jobs.cancel&dag_id={self.dag_id}&run_id={quote(self.run_id)}"
+        return list(self.cluster.api("GET", query)["event_logs"])
+
+    @contextlib.contextmanager
+    def _database(self) -> Iterator[sqlite3.Connection]:
+        with contextlib.closing(sqlite3.connect(self.cluster.home / "airflow.db", timeout=30)) as db, db:
+            yield db
+
+
+def start_run(cluster: Cluster, dag_id: str = "tab") -> Run:
+    """Make a run of a DAG; its task instances wait for a scheduler that is not there."""
+    run = cluster.api("POST", f"/dags/{dag_id}/dagRuns", {"logical_date": None})
+    return Run(cluster, dag_id, run["dag_run_id"])
+
+
+def as_user(cluster: Cluster, name: str) -> Callable[..., Any]:
+    """Return a function that calls paths of this Airflow as a user."""
+    headers = {"Authorization": f"Bearer {cluster.token(name, name)}"}
+
+    def call(method: str, path: str, body: Any = None, **more: str) -> Any:
+        return http(method, f"{cluster.url}{path}", body, {**headers, **more})
+
+    return call

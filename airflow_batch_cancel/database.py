@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
+from airflow.utils.state import State, TaskInstanceState
 from sqlalchemy import select, tuple_
 from sqlalchemy.orm import Session
 
@@ -21,6 +23,7 @@ from airflow_batch_cancel.exceptions import ArgumentError
 from airflow_batch_cancel.selection import job_id_in_xcom
 
 _IDS_PER_QUERY = 200
+_AT_WORK = State.unfinished - {None, TaskInstanceState.REMOVED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,14 @@ class Instance:
     :param task_id: of the task
     :param map_index: -1 for a task that is not mapped
     :param try_number: of its latest try
-    :param retries_left: how many tries may follow
+    :param may_retry: whether it has not ended, and another try may follow when this one fails
     :param details: the XCom ``batch_job_details`` that its latest try pushed at its submit, if any
     """
 
     task_id: str
     map_index: int
     try_number: int
-    retries_left: int
+    may_retry: bool
     details: Any = None
 
 
@@ -53,8 +56,9 @@ def instances_of_run(
     :raises ArgumentError: when there is no such run
     """
     _check_run(session, run)
-    columns = (TaskInstance.task_id, TaskInstance.map_index, TaskInstance.try_number, TaskInstance.max_tries)
-    query = _narrow(select(*columns), TaskInstance, run, task_id, map_index)
+    table = TaskInstance
+    columns = (table.task_id, table.map_index, table.try_number, table.max_tries, table.state)
+    query = _narrow(select(*columns), table, run, task_id, map_index)
     xcoms = XComModel.get_many(
         run_id=run.run_id,
         dag_ids=run.dag_id,
@@ -66,9 +70,32 @@ def instances_of_run(
         (row.task_id, row.map_index): XComModel.deserialize_value(row) for row in session.execute(xcoms)
     }
     return [
-        Instance(row[0], row[1], row[2], max(0, (row[3] or 0) + 1 - row[2]), details.get((row[0], row[1])))
+        Instance(
+            task_id=row[0],
+            map_index=row[1],
+            try_number=row[2],
+            may_retry=row[2] <= (row[3] or 0) and row[4] in _AT_WORK,
+            details=details.get((row[0], row[1])),
+        )
         for row in session.execute(query)
     ]
+
+
+def mark_failed(session: Session, run: Run, instances: Iterable[tuple[str, int]]) -> None:
+    """Mark task instances failed, as a person does in the Airflow UI, so that no further try follows."""
+    by_task: dict[str, list[int]] = defaultdict(list)
+    for task_id, map_index in instances:
+        by_task[task_id].append(map_index)
+    dag_run = session.scalar(select(DagRun).where(DagRun.dag_id == run.dag_id, DagRun.run_id == run.run_id))
+    dag = DBDagBag().get_dag_for_run(dag_run, session) if dag_run else None
+    for task_id, map_indexes in by_task.items() if dag else ():
+        dag.set_task_instance_state(
+            task_id=task_id,
+            map_indexes=map_indexes,
+            run_id=run.run_id,
+            state=TaskInstanceState.FAILED,
+            session=session,
+        )
 
 
 def rendered_fields(

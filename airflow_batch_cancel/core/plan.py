@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from math import ceil
 
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.policy import Policy
@@ -80,7 +81,7 @@ def _plan_started(job: Job, policy: Policy, waited: timedelta, asked: Operation 
         )
     if policy.terminate_after is None:
         return PlannedAction(Action.LEAVE, f"{state}, and terminate_after=None leaves started jobs alone")
-    left = policy.terminate_after - waited
+    left = timedelta(seconds=ceil((policy.terminate_after - waited).total_seconds()))
     return PlannedAction(Action.WAIT, f"{state}; it may finish within {left} before it is terminated")
 
 

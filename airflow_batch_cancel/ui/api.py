@@ -17,12 +17,13 @@ from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
 from airflow_batch_cancel.aws.stop import StopProcedure
+from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import Outcome, observe
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobIdError
 from airflow_batch_cancel.settings import deployment_id
 from airflow_batch_cancel.ui.access import CanEdit, GetUserDep, MayEditRun, MaySeeJobs, OwnPage, SessionDep
-from airflow_batch_cancel.ui.cancels import Cancel, Cancels, find_in_audit_log, merge
+from airflow_batch_cancel.ui.cancels import Cancel, Cancels, audit_log_of, merge
 from airflow_batch_cancel.ui.run_jobs import JobsOfRuns, Listing, RunJob, Source
 
 BUNDLE = Path(__file__).parent / "dist"
@@ -68,9 +69,13 @@ def list_jobs(
 ) -> dict[str, Any]:
     """Return the jobs of a run, of one of its tasks, or of a task instance."""
     jobs: JobsOfRuns = request.app.state.jobs
-    listing = jobs.list(session, jobs.run(dag_id, run_id), task_id, map_index)
+    run = jobs.run(dag_id, run_id)
+    outcomes: dict[str, str] = {}
+    for cancelled in reversed(audit_log_of(session, run)):
+        outcomes |= cancelled["jobs"]
+    listing = jobs.list(session, run, task_id, map_index)
     return {
-        "jobs": [_row(row) for row in listing.jobs],
+        "jobs": [_row(row, outcomes.get(row.job_id)) for row in listing.jobs],
         "problems": listing.problems,
         "can_cancel": can_edit,
         "user": user.get_name(),
@@ -105,18 +110,18 @@ async def cancel(
 
 
 @router.get(_OF_RUN + "/cancels/{cancel_id}", dependencies=[MaySeeJobs])
-def follow(
-    request: Request, dag_id: str, run_id: str, cancel_id: str, session: SessionDep
-) -> dict[str, Any]:
+def follow(request: Request, dag_id: str, run_id: str, cancel_id: str, session: SessionDep) -> dict[str, Any]:
     """Return how far a cancel is: from this API server's memory, or out of the audit log when it is over."""
     run = request.app.state.jobs.run(dag_id, run_id)
     running = request.app.state.cancels.find(cancel_id, run)
-    found = running.as_dict() if running else find_in_audit_log(session, cancel_id, run)
-    if found is None:
-        raise HTTPException(
-            404, "this API server does not know the cancel: another one carries it out, or was ended meanwhile"
-        )
-    return found
+    if running:
+        return running.as_dict()
+    for ended in audit_log_of(session, run):
+        if ended["cancel_id"] == cancel_id:
+            return ended
+    raise HTTPException(
+        404, "this API server does not know the cancel: another one carries it out, or was ended meanwhile"
+    )
 
 
 def create_app() -> FastAPI:
@@ -153,7 +158,12 @@ def _prepare(
     return chosen, procedures
 
 
-def _row(row: RunJob) -> dict[str, Any]:
+def _row(row: RunJob, recorded: str | None) -> dict[str, Any]:
+    """
+    Return a job as JSON.
+
+    :param recorded: what became of it in a cancel of this run
+    """
     job = row.job
     answer = {
         "job_id": row.job_id,
@@ -168,9 +178,6 @@ def _row(row: RunJob) -> dict[str, Any]:
     }
     if job is None:
         return answer
-    outcome = observe([row.job_id], {row.job_id: job}, {}).rows[0].outcome if job.stop_requested else None
-    if outcome is Outcome.ALREADY_FINISHED:
-        outcome = Outcome.FINISHED
     return {
         **answer,
         "job_name": job.name,
@@ -181,8 +188,22 @@ def _row(row: RunJob) -> dict[str, Any]:
         "stopped_at": _iso(job.stopped_at),
         "array_size": job.array_size,
         "array_summary": dict(job.array_summary),
-        "outcome": outcome,
+        "outcome": _outcome(job, recorded),
     }
+
+
+def _outcome(job: Job, recorded: str | None) -> Outcome | None:
+    """
+    Return what became of a job that was asked to stop, by whomever.
+
+    What was seen during a cancel tells more than the job does afterwards: whether an array had started.
+    """
+    if recorded and Outcome(recorded).ended and job.finished:
+        return Outcome(recorded)
+    if not job.stop_requested:
+        return None
+    observed = observe([job.job_id], {job.job_id: job}, {}).rows[0].outcome
+    return Outcome.FINISHED if observed is Outcome.ALREADY_FINISHED else observed
 
 
 def _iso(instant: datetime | None) -> str | None:

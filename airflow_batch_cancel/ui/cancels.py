@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.core.owner import Run
 from airflow_batch_cancel.core.report import CancelReport
+from airflow_batch_cancel.database import mark_failed
 from airflow_batch_cancel.ui.run_jobs import RunJob
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ class Cancel:
     :param user: who asked for it
     :param chosen: the jobs by id
     :param procedures: one for each connection and Region
+    :param failed_tasks: the task instances that were marked failed, so that their jobs do not come back
     :param state: ``RUNNING``, ``OVER``, ``INTERRUPTED`` by the end of the API server, or ``BROKEN`` by an error
     """
 
@@ -47,13 +49,36 @@ class Cancel:
     chosen: Mapping[str, RunJob]
     procedures: list[StopProcedure]
     cancel_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    failed_tasks: set[tuple[str, int]] = field(default_factory=set)
     state: str = "RUNNING"
     error: str = ""
     ended: float = 0.0
 
     def step(self) -> bool:
         """Make a step of each procedure that is not over, and return whether all are."""
-        return all([not one.unsettled or one.step() for one in self.procedures])
+        over = all([not one.unsettled or one.step() for one in self.procedures])
+        self._fail_tasks()
+        return over
+
+    def _fail_tasks(self) -> None:
+        """Mark the tasks failed that would submit again, once AWS Batch has accepted the stop of their jobs."""
+        accepted = {
+            job_id for one in self.procedures for job_id, progress in one.progress.items() if progress.asked
+        }
+        due = {
+            (row.instance.task_id, row.instance.map_index)
+            for job_id, row in self.chosen.items()
+            if row.is_retried and job_id == row.job_id and job_id in accepted
+        } - self.failed_tasks
+        if not due:
+            return
+        self.failed_tasks |= due
+        try:
+            with create_session() as session:
+                mark_failed(session, self.run, due)
+        except Exception as error:  # the jobs are to be stopped whatever becomes of their tasks
+            log.exception("Cancel %s: tasks can not be marked failed", self.cancel_id)
+            self.error = f"tasks can not be marked failed, and may submit other jobs: {error}"
 
     def as_dict(self) -> dict[str, Any]:
         """Return what the page shows: totals while it runs, each job's outcome when it is over."""
@@ -72,6 +97,7 @@ class Cancel:
         answer["terminate_after"] = None if after is None else after.total_seconds()
         answer["jobs"] = {row["job_id"]: row["outcome"] for row in rows[:_ROWS_IN_AUDIT]}
         report = merge([one.report() for one in self.procedures])
+        answer["failed_tasks"] = sorted(self.failed_tasks)[:_ROWS_IN_AUDIT]
         answer["not_stopped"] = [row.describe() for row in report.failed[:_ROWS_IN_AUDIT]]
         of = {(row.instance.task_id, row.instance.map_index) for row in self.chosen.values()}
         task = dict(zip(("task_id", "map_index"), next(iter(of)), strict=True)) if len(of) == 1 else {}
@@ -132,7 +158,10 @@ class Cancels:
                 await asyncio.sleep(min(one.pause for one in cancel.procedures if one.unsettled))
             cancel.state = "OVER"
         except asyncio.CancelledError:
-            cancel.state, cancel.error = "INTERRUPTED", "the API server was stopped before the cancel was over"
+            cancel.state, cancel.error = (
+                "INTERRUPTED",
+                "the API server was stopped before the cancel was over",
+            )
             raise
         except Exception as error:
             cancel.state, cancel.error = "BROKEN", f"{type(error).__name__}: {error}"
@@ -148,16 +177,12 @@ class Cancels:
                 del self._cancels[one.cancel_id]
 
 
-def find_in_audit_log(session: Session, cancel_id: str, run: Run) -> dict[str, Any] | None:
-    """Return what the audit log says of a cancel that has ended, on whichever API server."""
+def audit_log_of(session: Session, run: Run) -> list[dict[str, Any]]:
+    """Return what the audit log says of the cancels of a run, on whichever API server, the newest first."""
     query = select(Log.extra).where(
         Log.event == AUDIT_EVENT, Log.dag_id == run.dag_id, Log.run_id == run.run_id
     )
-    for extra in session.scalars(query.order_by(Log.id.desc())):
-        answer: dict[str, Any] = json.loads(extra or "{}")
-        if answer.get("cancel_id") == cancel_id:
-            return answer
-    return None
+    return [json.loads(extra or "{}") for extra in session.scalars(query.order_by(Log.id.desc()))]
 
 
 def merge(reports: list[CancelReport]) -> CancelReport:

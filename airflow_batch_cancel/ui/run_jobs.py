@@ -78,10 +78,10 @@ class RunJob:
 
     @property
     def is_retried(self) -> bool:
-        """Whether Airflow will submit another job after this one is cancelled, as the stock operator does."""
+        """Whether its task would submit another job after a cancel, as a task of the stock operator does."""
         latest = self.try_number == self.instance.try_number
         owned = self.job is not None and Ownership.from_tags(self.job.tags) is not None
-        return latest and not owned and not self.finished and self.instance.retries_left > 0
+        return latest and not owned and not self.finished and self.instance.may_retry
 
 
 @dataclass(slots=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from tests.live.cluster import Cluster
-from tests.live.wire import http
 
 DAGS = Path(__file__).parent / "dags"
 DEPLOYMENT = "live-tests"
@@ -96,7 +97,9 @@ class Run:
             self.say_submitted(task_id, job_id, map_index)
         return job_id
 
-    def say_submitted(self, task_id: str, job_id: str, map_index: int = -1, region: str = "us-east-1") -> None:
+    def say_submitted(
+        self, task_id: str, job_id: str, map_index: int = -1, region: str = "us-east-1"
+    ) -> None:
         """Let a task instance have pushed what the operators push."""
         details = {"job_id": job_id, "region_name": region, "aws_domain": "aws.amazon.com"}
         self.push(task_id, details, map_index)
@@ -121,14 +124,18 @@ class Run:
                 ),
             )
 
-    def set_try(self, task_id: str, try_number: int, max_tries: int = 0, map_index: int = -1) -> None:
-        """Let a task instance be in a later try."""
+    def set_task(self, task_id: str, state: str, try_number: int = 1, map_index: int = -1) -> None:
+        """Let a task instance be at work."""
         with self._database() as db:
             db.execute(
-                "update task_instance set try_number = ?, max_tries = ? "
+                "update task_instance set state = ?, try_number = ? "
                 "where dag_id = ? and run_id = ? and task_id = ? and map_index = ?",
-                (try_number, max_tries, self.dag_id, self.run_id, task_id, map_index),
+                (state, try_number, self.dag_id, self.run_id, task_id, map_index),
             )
+
+    def task_state(self, task_id: str) -> str | None:
+        """Return the state of a task instance."""
+        return self.cluster.task_state(self.dag_id, quote(self.run_id), task_id)
 
     def render(self, task_id: str, map_index: int = -1, **fields: Any) -> None:
         """Let a task instance have had its template fields rendered."""
@@ -157,11 +164,7 @@ def start_run(cluster: Cluster, dag_id: str = "tab") -> Run:
     return Run(cluster, dag_id, run["dag_run_id"])
 
 
-def as_user(cluster: Cluster, name: str) -> Callable[..., Any]:
-    """Return a function that calls paths of this Airflow as a user."""
+def as_user(cluster: Cluster, name: str) -> httpx.Client:
+    """Return a client for this Airflow that calls as a user."""
     headers = {"Authorization": f"Bearer {cluster.token(name, name)}"}
-
-    def call(method: str, path: str, body: Any = None, **more: str) -> Any:
-        return http(method, f"{cluster.url}{path}", body, {**headers, **more})
-
-    return call
+    return httpx.Client(base_url=cluster.url, headers=headers, timeout=60)

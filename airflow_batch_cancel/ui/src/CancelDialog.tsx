@@ -69,7 +69,7 @@ const Rows = ({ label, rows }: { readonly label: string; readonly rows: Array<Ro
               </Text>
               {row.is_retried === true ? (
                 <Text color="fg.warning" fontSize="xs">
-                  Airflow will submit another job: task {row.task_id} has retries left, and it is a stock BatchOperator
+                  Task {row.task_id} is marked failed, too: it has retries left, and would submit another job
                 </Text>
               ) : undefined}
             </Table.Cell>

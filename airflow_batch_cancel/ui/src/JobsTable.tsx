@@ -5,7 +5,7 @@ import { ChakraUI, React, RouterLink } from "./host";
 import { StateBadge } from "./StateBadge";
 import { lifeOrder } from "./words";
 
-const { Box, Button, Checkbox, Code, HStack, IconButton, Link, Progress, Table, Text } = ChakraUI;
+const { Box, Button, Checkbox, Code, HStack, Icon, IconButton, Link, Progress, Table, Text } = ChakraUI;
 
 type Column = { by: (job: Job) => number | string; key: string; label: string };
 
@@ -68,7 +68,11 @@ const CopyId = ({ jobId }: { readonly jobId: string }) => {
   };
   return (
     <IconButton aria-label={`Copy the id ${jobId}`} h={5} minW={5} onClick={copy} size="2xs" title="Copy the id" variant="ghost">
-      {copied ? "✓" : "⧉"}
+      <Icon asChild boxSize={3}>
+        <svg aria-hidden="true" fill="none" stroke="currentColor" strokeWidth="1.5" viewBox="0 0 16 16">
+          <path d={copied ? "M3 8.5l3.5 3.5L13 4.5" : "M6 5.5h7.5V13H6zM10 5.5V3H2.5v7.5H6"} />
+        </svg>
+      </Icon>
     </IconButton>
   );
 };

@@ -17,7 +17,7 @@ from tests.live.matrix.rows import DEFERRABLE, NO_WAIT, ROWS, Ending, Row
 from tests.live.matrix.scene import LONGEST_OVERLAP_SECONDS, Scene
 
 DAGS = Path(__file__).parents[1] / "dags"
-PAGE = Path(__file__).parents[3] / "docs" / "kill-matrix.md"
+PAGE = Path(__file__).parents[3] / "docs" / "explanation" / "kill-matrix.md"
 SIDE_BY_SIDE = 8
 _READY_SECONDS = 600
 _STOP_SECONDS = 200

@@ -1,0 +1,384 @@
+"""The tab in a real browser, on a real API server."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.live.cluster import Cluster
+from tests.ui.site import Run, start_run
+
+SHOTS = os.environ.get("SCREENSHOTS")
+"""Where ``make screenshots`` puts the pictures for the docs."""
+VIEW = {"width": 1440, "height": 860}
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Cluster) -> Iterator[Callable[..., Page]]:
+    """Open the tab of a run as a user of some role; no error may be left in the console."""
+    contexts = []
+    errors: list[str] = []
+
+    def open_page(address: str, role: str = "admin", theme: str = "light", script: str = "") -> Page:
+        context = browser.new_context(viewport=VIEW, color_scheme=theme, permissions=["clipboard-write"])
+        contexts.append(context)
+        context.add_cookies([{"name": "_token", "value": site.token(role, role), "url": site.url}])
+        context.add_init_script(f"localStorage.setItem('theme', '{theme}');{script}")
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(address)
+        return page
+
+    expect.set_options(timeout=20_000)
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def busy(run: Run) -> Run:
+    """A run with jobs in many states."""
+    run.submit("stock", status="RUNNING", name="load-orders")
+    run.submit("owned", owned=1, status="RUNNING", name="train-model", array_size=20)
+    run.submit("many", 0, status="SUCCEEDED", name="part-a")
+    run.submit("many", 1, name="part-b")
+    run.submit("many", 2, status="FAILED", name="part-c")
+    return run
+
+
+def row(page: Page, text: str):
+    return page.get_by_role("table", name="Batch jobs").get_by_role("row").filter(has_text=text)
+
+
+def names(page: Page) -> list[str]:
+    cells = page.get_by_role("table", name="Batch jobs").locator("tbody tr td:nth-child(3) p:first-child")
+    return [text.strip() for text in cells.all_inner_texts()]
+
+
+def shoot(page: Page, name: str, tmp_path: Path) -> None:
+    page.wait_for_timeout(400)  # a dialog that opens moves for a moment
+    path = Path(SHOTS or tmp_path) / f"{name}.png"
+    page.screenshot(path=path)
+    assert path.stat().st_size > 20_000, "an empty page is smaller"
+
+
+def open_dialog(page: Page, button: str):
+    page.get_by_role("button", name=button).click()
+    return page.get_by_role("dialog")
+
+
+def test_shows_the_jobs_of_a_run(busy, open_page):
+    """State, name, id, task, try, queue, times, array progress, and the way to the AWS console."""
+    page = open_page(busy.page)
+    expect(page.get_by_role("heading", name="5 Batch jobs")).to_be_visible()
+    array = row(page, "train-model")
+    expect(array).to_contain_text("20 of 20 running, 0 ended")
+    stock = row(page, "load-orders")
+    for text in ("Running", "stock", "default", "ago"):
+        expect(stock).to_contain_text(text)
+    expect(stock.get_by_role("link", name="AWS console")).to_have_attribute(
+        "href", re.compile("#jobs/detail/")
+    )
+    expect(row(page, "part-b")).to_contain_text("many [1]")
+
+
+def test_follows_the_jobs(busy, open_page):
+    """A job that ends meanwhile is shown so, without a reload."""
+    page = open_page(busy.page)
+    expect(row(page, "part-b")).to_contain_text("Running", timeout=30_000)
+
+
+def test_filters_and_sorts(busy, open_page):
+    """By text, by state, by any column."""
+    page = open_page(busy.page)
+    expect(row(page, "part-a")).to_be_visible()
+    page.get_by_label("Search jobs").fill("part")
+    assert sorted(names(page)) == ["part-a", "part-b", "part-c"]
+    page.get_by_label("State", exact=True).select_option("FAILED")
+    assert names(page) == ["part-c"]
+    page.get_by_label("Search jobs").fill("nothing like that")
+    expect(page.get_by_text("No job is like that.")).to_be_visible()
+    page.get_by_label("Search jobs").fill("")
+    page.get_by_label("State", exact=True).select_option("")
+    page.get_by_role("button", name="Job", exact=True).click()
+    assert [name.partition("-")[0] for name in names(page)] == ["load", "part", "part", "part", "train"]
+    page.get_by_role("button", name=re.compile("Show Succeeded only")).click()
+    assert names(page) == ["part-a"]
+
+
+def test_the_dialog_shows_the_plan_first(busy, open_page):
+    """And another one when started jobs are to be treated otherwise."""
+    page = open_page(busy.page)
+    expect(row(page, "part-b")).to_contain_text("Running", timeout=30_000)
+    dialog = open_dialog(page, "Cancel all (3)")
+    expect(dialog.get_by_role("table", name="Plan").get_by_role("row")).to_have_count(3)
+    expect(dialog.get_by_role("table", name="Plan")).to_contain_text("20 of 20 children have started")
+    dialog.get_by_text("Leave them running").click()
+    expect(dialog.get_by_role("table", name="Plan").get_by_text("Leave", exact=True)).to_have_count(3)
+    expect(dialog.get_by_role("button", name="Cancel 0 jobs")).to_be_disabled()
+    dialog.get_by_text("Let them finish").click()
+    expect(dialog.get_by_role("table", name="Plan")).to_contain_text("it may finish within 0:10:00")
+    dialog.get_by_label("Minutes").fill("0")
+    expect(dialog.get_by_text("from 1 to 10,080")).to_be_visible()
+    expect(dialog.get_by_role("button", name=re.compile("^Cancel"))).to_be_disabled()
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(dialog).to_be_hidden()
+
+
+def test_cancels_one_job(busy, open_page):
+    """With a reason; the others go on."""
+    page = open_page(busy.page)
+    row(page, "load-orders").get_by_role("button", name="Cancel load-orders").click()
+    dialog = page.get_by_role("dialog")
+    reason = dialog.get_by_label("Reason")
+    expect(reason).to_have_value("Cancelled by admin in the Airflow UI")
+    expect(dialog.get_by_test_id("reason-counter")).to_have_text("36 / 1024")
+    reason.fill("")
+    expect(dialog.get_by_role("button", name="Cancel 1 job")).to_be_disabled()
+    reason.fill("wrong input")
+    dialog.get_by_role("button", name="Cancel 1 job").click()
+    expect(dialog.get_by_test_id("cancel-progress")).to_have_text("All jobs are stopped as asked")
+    expect(dialog.get_by_role("table", name="Outcomes")).to_contain_text("Terminated")
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(row(page, "load-orders")).to_contain_text("Terminated")
+    expect(row(page, "load-orders")).to_contain_text("wrong input")
+    expect(row(page, "train-model")).to_contain_text("20 of 20 running")
+    assert [entry["owner"] for entry in busy.audit_rows()] == ["admin"]
+
+
+def test_cancels_selected_jobs(busy, open_page):
+    """Those with a tick, and no other; what has finished can not be ticked."""
+    page = open_page(busy.page)
+    expect(page.get_by_role("checkbox", name="Select part-a")).to_be_disabled()
+    for name in ("load-orders", "part-b"):
+        row(page, name).locator("[data-part=control]").click()
+    dialog = open_dialog(page, "Cancel selected (2)")
+    dialog.get_by_role("button", name="Cancel 2 jobs").click()
+    expect(dialog.get_by_test_id("cancel-progress")).to_have_text("All jobs are stopped as asked")
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(row(page, "train-model")).to_contain_text("20 of 20 running")
+    expect(page.get_by_role("button", name="Cancel selected (0)")).to_be_disabled()
+
+
+def test_cancels_all_jobs(busy, open_page, site):
+    """Of this run; another run's go on."""
+    other = start_run(site, "other")
+    alive = other.submit("stock", status="RUNNING")
+    page = open_page(busy.page)
+    dialog = open_dialog(page, "Cancel all (3)")
+    dialog.get_by_role("button", name="Cancel 3 jobs").click()
+    expect(dialog.get_by_test_id("cancel-progress")).to_have_text("All jobs are stopped as asked")
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(page.get_by_role("button", name="Cancel all (0)")).to_be_disabled()
+    assert alive in {job["jobId"] for job in site.batch_alive()}
+
+
+def test_tells_which_jobs_are_not_stopped(busy, open_page, site):
+    """A partial cancel is no success, and says what AWS has answered."""
+    site.batch_faults(kind="deny", operation="TerminateJobs")
+    page = open_page(busy.page)
+    dialog = open_dialog(page, "Cancel all (3)")
+    dialog.get_by_role("button", name="Cancel 3 jobs").click()
+    expect(dialog.get_by_test_id("cancel-progress")).to_have_text("Some jobs are not stopped")
+    expect(dialog.get_by_role("table", name="Outcomes").get_by_text("Denied", exact=True)).to_have_count(3)
+    expect(dialog).to_contain_text("AccessDenied")
+
+
+def test_a_viewer_sees_but_can_not_cancel(busy, open_page):
+    """Every button is off, and says why."""
+    page = open_page(busy.page, role="viewer")
+    expect(page.get_by_role("heading", name="5 Batch jobs")).to_be_visible()
+    expect(page.get_by_text("You may not cancel jobs here").first).to_be_visible()
+    for button in page.get_by_role("button", name=re.compile("^Cancel")).all():
+        expect(button).to_be_disabled()
+        assert "permission" in (button.get_attribute("title") or "")
+    expect(page.get_by_role("checkbox", name="Select load-orders")).to_be_disabled()
+
+
+@pytest.mark.parametrize("path", ["tasks/stock", "tasks/many/mapped/1"], ids=["plain", "mapped"])
+def test_shows_the_jobs_of_a_task_instance(busy, open_page, site, path):
+    """Its own only."""
+    base = f"{site.url}/dags/tab/runs/{quote(busy.run_id)}/{path}"
+    page = open_page(f"{base}/plugin/batch-jobs-task-instance")
+    expect(page.get_by_role("heading", name="1 Batch job")).to_be_visible()
+    assert names(page) == ["part-b" if "many" in path else "load-orders"]
+    expect(page.get_by_role("columnheader", name="Task")).to_have_count(0)
+
+
+def test_stays_quick_with_a_thousand_jobs(site, open_page):
+    """Fifty on a page; searching and sorting work on all of them."""
+    run = start_run(site, "thousand")
+    for index in range(1000):
+        run.submit("many", index, name=f"part-{index:04}", status="RUNNING" if index % 3 else "SUCCEEDED")
+    page = open_page(run.page)
+    expect(page.get_by_role("heading", name="1,000 Batch jobs")).to_be_visible()
+    expect(page.get_by_text("1 to 50 of 1,000")).to_be_visible()
+    page.get_by_role("button", name="Next").click()
+    expect(page.get_by_text("51 to 100 of 1,000")).to_be_visible()
+    page.get_by_label("Search jobs").fill("part-0777")
+    assert names(page) == ["part-0777"]
+    page.get_by_label("Search jobs").fill("")
+    dialog = open_dialog(page, "Cancel all (666)")
+    dialog.get_by_role("button", name="Cancel 666 jobs").click()
+    expect(dialog.get_by_test_id("cancel-progress")).to_have_text(
+        "All jobs are stopped as asked", timeout=40_000
+    )
+    assert {job["status"] for job in site.batch_jobs() if job["jobName"].startswith("part-0")} <= {
+        "SUCCEEDED",
+        "FAILED",
+    }
+
+
+def test_works_without_a_mouse(busy, open_page):
+    """Focus goes into the dialog and comes back; Escape closes it."""
+    page = open_page(busy.page)
+    button = page.get_by_role("button", name="Cancel all (3)")
+    button.focus()
+    page.keyboard.press("Enter")
+    dialog = page.get_by_role("dialog", name="Cancel all jobs of this run")
+    expect(dialog.get_by_label("Reason")).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(button).to_be_focused()
+    header = page.get_by_role("columnheader", name="Job", exact=True)
+    expect(header).to_have_attribute("aria-sort", "none")
+    header.get_by_role("button").focus()
+    page.keyboard.press("Enter")
+    expect(header).to_have_attribute("aria-sort", "ascending")
+
+
+def test_asks_for_nothing_while_nobody_looks(busy, open_page):
+    """The browser tab is hidden: no request; shown again: one at once."""
+    page = open_page(busy.page)
+    expect(row(page, "load-orders")).to_be_visible()
+    hide = "Object.defineProperty(document, 'hidden', {configurable: true, get: () => %s});"
+    changed = "document.dispatchEvent(new Event('visibilitychange'))"
+    page.evaluate(hide % "true" + changed)
+    page.wait_for_timeout(500)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/batch-cancel/" in request.url else None)
+    page.wait_for_timeout(5000)
+    assert asked == []
+    page.evaluate(hide % "false" + changed)
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+
+
+def test_asks_no_more_when_all_have_finished(run, open_page):
+    """There is nothing to follow."""
+    run.submit("many", 0, status="SUCCEEDED", name="part-a")
+    page = open_page(run.page)
+    expect(row(page, "part-a")).to_be_visible()
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/batch-cancel/" in request.url else None)
+    page.wait_for_timeout(4500)
+    assert asked == []
+    page.get_by_role("button", name="Refresh").click()
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+
+
+def test_a_run_without_jobs(run, open_page):
+    """Says so."""
+    page = open_page(run.page)
+    expect(page.get_by_text("No Batch jobs", exact=True)).to_be_visible()
+
+
+def test_a_run_that_was_deleted(busy, open_page, site):
+    """While the page is open."""
+    page = open_page(busy.page)
+    expect(row(page, "load-orders")).to_be_visible()
+    site.api("DELETE", f"/dags/tab/dagRuns/{busy.run_id}")
+    expect(page.get_by_text("This run is not there any more")).to_be_visible()
+
+
+def test_aws_that_does_not_answer(run, open_page, site):
+    """The jobs stay on the page, with what is wrong above them, and come back by themselves."""
+    run.submit("stock", status="RUNNING", name="load-orders")
+    page = open_page(run.page)
+    expect(row(page, "load-orders")).to_contain_text("Running")
+    site.batch_faults(kind="server_error")
+    expect(page.get_by_text("Not all can be seen")).to_be_visible()
+    expect(page.get_by_text("AWS connection aws_default")).to_be_visible()
+    expect(page.get_by_text("Not visible").first).to_be_visible()
+    site.batch_faults()
+    expect(page.get_by_text("Not all can be seen")).to_be_hidden()
+    expect(row(page, "load-orders")).to_contain_text("Running")
+
+
+def test_an_api_server_that_goes_away_in_mid_cancel(run, open_page, site):
+    """The dialog says so, and after the restart that the cancel was interrupted."""
+    run.submit("stock", status="RUNNING", name="load-orders")
+    page = open_page(run.page)
+    dialog = open_dialog(page, "Cancel all (1)")
+    dialog.get_by_text("Let them finish").click()
+    expect(dialog.get_by_role("table", name="Plan")).to_contain_text("it may finish within")
+    dialog.get_by_role("button", name="Cancel 1 job").click()
+    expect(dialog.get_by_test_id("cancel-progress")).to_have_text("0 of 1 job settled")
+    site.kill("api-server", signal.SIGTERM)
+    expect(dialog.get_by_text("The Airflow API server does not answer")).to_be_visible()
+    site.start("api-server")
+    site.wait_for_api()
+    expect(dialog.get_by_text("The cancel was not carried out to its end")).to_be_visible(timeout=40_000)
+    dialog.get_by_role("button", name="Close").last.click()
+    expect(row(page, "load-orders")).to_contain_text("Running")
+
+
+def test_an_error_of_its_own_stays_in_the_tab(run, open_page, site):
+    """The rest of Airflow's page is not touched by it."""
+    page = open_page(f"{site.url}/dags/tab/runs/{quote(run.run_id)}")
+    page.route("**/batch-cancel/**/jobs", lambda route: route.fulfill(json={"jobs": [None], "problems": []}))
+    page.get_by_role("link", name="Batch jobs").click()
+    expect(page.get_by_role("alert").filter(has_text="The Batch jobs can not be shown")).to_be_visible()
+    expect(page.get_by_role("link", name="Dags")).to_be_visible()
+
+
+def test_a_host_that_is_too_old(run, open_page):
+    """Airflow before 3.2 lends no components: a sentence, and no broken page."""
+    hidden = "Object.defineProperty(globalThis, 'ChakraUI', {get: () => undefined, set: () => undefined});"
+    page = open_page(run.page, script=hidden)
+    expect(page.get_by_text("This Airflow is too old to show Batch jobs")).to_be_visible()
+
+
+def test_an_expired_login_leads_to_the_login_page(busy, open_page):
+    """As everywhere in Airflow."""
+    page = open_page(busy.page)
+    expect(row(page, "load-orders")).to_be_visible()
+    page.context.clear_cookies()
+    page.wait_for_url(re.compile("/login"))
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_looks_like_airflow(busy, open_page, tmp_path, theme):
+    """Light and dark: the page, the dialog, the outcome."""
+    page = open_page(busy.page, theme=theme)
+    expect(row(page, "part-b")).to_contain_text("Running", timeout=30_000)
+    assert page.evaluate("document.documentElement.classList.contains('dark')") == (theme == "dark")
+    shoot(page, f"batch-jobs-{theme}", tmp_path)
+    dialog = open_dialog(page, "Cancel all (3)")
+    expect(dialog.get_by_role("table", name="Plan").get_by_role("row")).to_have_count(3)
+    assert dialog.evaluate("one => getComputedStyle(one).backgroundColor") != "rgba(0, 0, 0, 0)"
+    shoot(page, f"cancel-plan-{theme}", tmp_path)
+    dialog.get_by_role("button", name="Cancel 3 jobs").click()
+    expect(dialog.get_by_role("table", name="Outcomes").get_by_role("row")).to_have_count(3)
+    shoot(page, f"cancel-outcome-{theme}", tmp_path)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
+from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk import DAG
 
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership
@@ -57,6 +59,29 @@ def test_an_error_after_the_submit_stops_the_job(run, batch):
     assert run(stock).run.state == "failed"
     batch.clock.jump(60)
     assert [job.name for job in batch.alive()] == ["stock"]
+
+
+class TimesOut(CancellableBatchOperator):
+    """Is resumed as Airflow does it when a deferral has timed out: elsewhere, and without an event."""
+
+    def execute(self, context):
+        with pytest.raises(TaskDeferred):
+            super().execute(context)
+        return self.resume_execution("__fail__", {"error": "Trigger timeout"}, context)
+
+
+@pytest.mark.parametrize("xcoms", [True, False], ids=["found by its XCom", "found by its name"])
+def test_a_deferral_that_timed_out_stops_the_job(run, batch, monkeypatch, xcoms):
+    """No kill hook is called then, and the process that resumes the task has never seen the job."""
+    if not xcoms:
+        monkeypatch.setattr(BatchJobDetailsLink, "persist", lambda **_: None)
+    with DAG(f"timed_out_{xcoms}", schedule=None) as dag:
+        TimesOut(task_id="job", job_name="slow", deferrable=True, **JOB)
+    assert run(dag).run.state == "failed"
+    batch.clock.jump(60)
+    (job,) = batch.jobs()
+    assert job.is_terminated
+    assert "failed with TaskDeferralTimeout" in job.status_reason
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,8 @@ def _wait_until_ready(row: Row, mode: str, scene: Scene) -> None:
         if row.until == "deferred":
             return bool(scene.task() == "deferred")
         jobs = scene.jobs()
+        if not jobs and scene.task() in ("success", "failed"):
+            raise AssertionError(f"the task is {scene.task()}, and has submitted no job")
         if row.until == "SUBMITTED":
             return bool(jobs)
         return sum(job["status"] == row.until for job in jobs) == count

@@ -391,7 +391,7 @@ ROWS = (
         nothing,
         variant="timeout_in_submit",
         conf={"queue": "submit-slower"},
-        faults=({"kind": "latency", "operation": "SubmitJob", "seconds": 20},),
+        faults=({"kind": "latency", "operation": "SubmitJob", "seconds": 30},),
         until="SUBMITTED",
         stock=dict.fromkeys(BOTH, LEAK),
     ),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import threading
+from contextlib import contextmanager
+from datetime import timedelta
 
 import pytest
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
@@ -59,6 +62,45 @@ def test_an_error_after_the_submit_stops_the_job(run, batch):
     assert run(stock).run.state == "failed"
     batch.clock.jump(60)
     assert [job.name for job in batch.alive()] == ["stock"]
+
+
+@pytest.mark.parametrize(
+    ("retry_cancelled", "tries"), [(False, 1), (True, 2)], ids=["by default", "when asked"]
+)
+def test_a_job_that_somebody_cancelled_is_not_retried(run, batch, retry_cancelled, tries):
+    """What was stopped on purpose does not come back, unless the DAG's author wants it to."""
+    with DAG(f"cancelled_{retry_cancelled}", schedule=None) as dag:
+        job = CancellableBatchOperator(
+            task_id="job",
+            job_name="unwanted",
+            retries=1,
+            retry_delay=timedelta(0),
+            retry_cancelled=retry_cancelled,
+            **{**JOB, **QUICK, "parameters": {}},
+        )
+    with cancelling(batch, "Ann does not want it"):
+        ran = run(dag)
+    assert ran.run.state == "failed"
+    assert len(batch.jobs()) == tries
+    assert {found.status_reason for found in batch.jobs()} == {"Ann does not want it"}
+    assert ran.run.get_task_instance(job.task_id).try_number == tries
+
+
+@contextmanager
+def cancelling(batch, reason):
+    """Terminate every job as soon as it is there, from outside."""
+    over = threading.Event()
+
+    def cancel():
+        while not over.wait(0.2):
+            for job in batch.alive():
+                batch.client().terminate_job(jobId=job.job_id, reason=reason)
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    yield
+    over.set()
+    canceller.join()
 
 
 class TimesOut(CancellableBatchOperator):

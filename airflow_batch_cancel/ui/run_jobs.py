@@ -126,7 +126,7 @@ class _Claim:
 
 class JobsOfRuns:
     """
-    Finds the jobs of runs. One for an API server: it remembers clients, finished jobs and searches for a while.
+    Finds the jobs of runs. One for an API server: it remembers clients, finished jobs and searches.
 
     :param deployment: ``[batch_cancel] deployment_id``
     """
@@ -142,7 +142,7 @@ class JobsOfRuns:
         """Return the run of this deployment."""
         return Run(self._deployment, dag_id, run_id)
 
-    def list(
+    def listing(
         self, session: Session, run: Run, task_id: str | None = None, map_index: int | None = None
     ) -> Listing:
         """

@@ -131,19 +131,22 @@ class Cluster:
                 found[process.pid] = process
         return list(found.values())
 
-    def start(self, component: str) -> None:
+    def start(self, component: str, port: int | None = None) -> None:
         """
         Start one component: one of ``AIRFLOW``, or a ``simulator`` that knows of no jobs.
 
-        There may be more than one triggerer: ``triggerer-2``.
+        There may be more than one of a kind: ``triggerer-2``.
+
+        :param port: of an API server; None for the one of this cluster's address
         """
         if component == "simulator":
             arguments = [sys.executable, "-m", "airflow_batch_cancel.simulator"]
             arguments += ["--port", self.simulator_url.rpartition(":")[2] or "0"]
         else:
             arguments = [str(BIN / "airflow"), re.sub(r"-\d+$", "", component)]
-        if component == "api-server":
-            arguments += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
+        if component.startswith("api-server"):
+            address = ["--host", "127.0.0.1", "--port", str(port or self.url.rpartition(":")[2])]
+            arguments += [*address, "--workers", "1"]
         elif component == "scheduler" or component.startswith("triggerer"):
             arguments += ["--skip-serve-logs"]  # that server is open to the network; the files are here
         with (self.home / f"{component}.log").open("ab") as log:

@@ -21,6 +21,8 @@ from tests.live.wire import unused_port
 
 DAGS = Path(__file__).parent / "dags"
 DEPLOYMENT = "live-tests"
+NOBODY = "http://127.0.0.1:9"
+"""An address at which nobody listens."""
 ROLES = ("admin", "op", "user", "viewer")
 
 
@@ -29,6 +31,9 @@ def simple_site() -> Cluster:
     cluster = Cluster(
         DAGS,
         {
+            "AIRFLOW_CONN_NOWHERE": json.dumps(
+                {"conn_type": "aws", "login": "x", "password": "x", "extra": {"endpoint_url": NOBODY}}
+            ),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
         },

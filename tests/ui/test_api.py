@@ -355,7 +355,16 @@ def test_a_run_that_is_gone_is_not_found(run, admin, site):
             "'not_there': expected the id of an Airflow",
             id="no connection",
         ),
+        pytest.param(
+            {"aws_conn_id": "nowhere"}, None, "Could not connect to the endpoint", id="nobody answers"
+        ),
         pytest.param({}, {"kind": "deny", "operation": "DescribeJobs"}, "AccessDenied", id="no permission"),
+        pytest.param(
+            {},
+            {"kind": "deny", "operation": "DescribeJobs", "code": "ExpiredTokenException"},
+            "token included in the request is expired",
+            id="expired credentials",
+        ),
         pytest.param(
             {}, {"kind": "throttle", "operation": "DescribeJobs"}, "TooManyRequests", id="throttled"
         ),
@@ -382,6 +391,8 @@ def test_jobs_of_another_region_are_asked_for_there(run, admin):
     (job,) = jobs_of(admin, run)["jobs"]
     assert job["status"] is None
     assert "region=eu-west-1" in job["console_url"]
+    (problem,) = jobs_of(admin, run)["problems"]
+    assert "in eu-west-1: AWS Batch does not know 1 of the jobs there" in problem
 
 
 def test_a_cancel_goes_on_while_nobody_waits(run, admin, site):

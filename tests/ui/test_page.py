@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -324,6 +325,32 @@ def test_aws_that_does_not_answer(run, open_page, site):
     site.batch_faults()
     expect(page.get_by_text("Not all can be seen")).to_be_hidden()
     expect(row(page, "load-orders")).to_contain_text("Running")
+
+
+def test_aws_that_is_out_of_reach(run, open_page, site):
+    """The page stays usable while nobody answers, and says so."""
+    run.submit("stock", status="RUNNING", name="load-orders")
+    page = open_page(run.page)
+    expect(row(page, "load-orders")).to_contain_text("Running")
+    site.kill("simulator")
+    try:
+        page.get_by_role("button", name="Refresh").click()
+        expect(page.get_by_text("Could not connect to the endpoint")).to_be_visible()
+        dialog = open_dialog(page, "Cancel all (1)")
+        expect(dialog.get_by_role("table", name="Plan")).to_contain_text("not looked at yet")
+    finally:
+        site.start("simulator")
+        site.wait("the simulator", 30, lambda: is_there(site.batch_jobs))
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_text("AWS Batch does not know 1 of the jobs there")).to_be_visible()
+
+
+def is_there(ask: Callable[[], object]) -> bool:
+    with contextlib.suppress(OSError):
+        ask()
+        return True
+    return False
 
 
 def test_an_api_server_that_goes_away_in_mid_cancel(run, open_page, site):

@@ -197,9 +197,11 @@ class Cluster:
 
     def airflow(self, *arguments: str) -> None:
         """Run a command of Airflow's to its end."""
-        with (self.home / "commands.log").open("ab") as log:
-            command = [str(BIN / "airflow"), *arguments]
-            subprocess.run(command, env=self._env(), cwd=self.home, stdout=log, stderr=log, check=True)
+        self._run(str(BIN / "airflow"), *arguments)
+
+    def python(self, *arguments: str) -> None:
+        """Run a program with Airflow's environment to its end."""
+        self._run(sys.executable, *arguments)
 
     def token(self, name: str, password: str) -> str:
         """Log somebody in, and return the token."""
@@ -364,6 +366,10 @@ class Cluster:
             if time.monotonic() > ends:
                 raise TimeoutError(f"waited {seconds:.0f} s for {what}\n{self._log_ends()}")
             time.sleep(0.3)
+
+    def _run(self, *command: str) -> None:
+        with (self.home / "commands.log").open("ab") as log:
+            subprocess.run(command, env=self._env(), cwd=self.home, stdout=log, stderr=log, check=True)
 
     def _start_all(self) -> None:
         self._say("Starting a simulated AWS Batch")

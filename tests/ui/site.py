@@ -52,9 +52,7 @@ def fab_site() -> Cluster:
 
     def prepare(cluster: Cluster) -> None:
         cluster.airflow("db", "migrate")
-        for role in ROLES:
-            names = ["--username", role, "--firstname", role, "--lastname", role, "--email", f"{role}@x.org"]
-            cluster.airflow("users", "create", *names, "--role", role.capitalize(), "--password", role)
+        cluster.python("-m", "tests.ui.fab_users", *ROLES)
         cluster.airflow("dags", "reserialize")
 
     manager = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"

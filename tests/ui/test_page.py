@@ -401,10 +401,11 @@ def nightly(site: Cluster) -> Run:
     run = start_run(site, "nightly_orders")
     run.submit("load_orders", status="SUCCEEDED", name="load-orders")
     run.submit("train_model", owned=1, status="RUNNING", name="train-model", array_size=20)
-    for index, (name, status) in enumerate(
-        {"north": "RUNNING", "south": "RUNNABLE", "west": "FAILED"}.items()
-    ):
-        run.submit("score", index, status=status, name=f"score-{name}")
+    site.batch_queue("spot", slots=0)
+    run.submit("score", 0, status="RUNNING", name="score-north")
+    run.submit("score", 1, queue="spot", name="score-south")
+    run.submit("score", 2, status="FAILED", name="score-west")
+    for index in range(3):
         run.set_task("score", "running", map_index=index)
     run.set_task("load_orders", "success")
     run.set_task("train_model", "running")
@@ -415,7 +416,7 @@ def nightly(site: Cluster) -> Run:
 def test_looks_like_airflow(nightly, open_page, tmp_path, theme):
     """Light and dark: the page, the dialog, the outcome."""
     page = open_page(nightly.page, theme=theme)
-    expect(row(page, "score-north")).to_contain_text("Running")
+    expect(row(page, "score-south")).to_contain_text("Runnable")
     assert page.evaluate("document.documentElement.classList.contains('dark')") == (theme == "dark")
     shoot(page, f"batch-jobs-{theme}", tmp_path)
     dialog = open_dialog(page, "Cancel all (3)")

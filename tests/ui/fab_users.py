@@ -1,4 +1,4 @@
-"""Makes a user for each FAB role that is named, called like it: in one process, as each takes long to start."""
+"""Makes a user for each FAB role that is named, called like it; one process, as each takes long to start."""
 
 from __future__ import annotations
 

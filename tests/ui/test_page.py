@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -283,6 +285,20 @@ def test_asks_for_nothing_while_nobody_looks(busy, open_page):
     page.evaluate(hide % "false" + changed)
     page.wait_for_timeout(500)
     assert len(asked) == 1
+
+
+def test_asks_ever_more_slowly_while_nothing_changes(run, open_page):
+    """After 3 seconds, then after 4, and so on, up to half a minute."""
+    run.submit("stock", status="RUNNING", name="load-orders")
+    page = open_page(run.page)
+    expect(row(page, "load-orders")).to_contain_text("Running")
+    asked: list[float] = []
+    page.on("request", lambda one: asked.append(time.monotonic()) if "/batch-cancel/" in one.url else None)
+    page.wait_for_timeout(15_000)
+    pauses = [later - earlier for earlier, later in itertools.pairwise(asked)]
+    assert len(pauses) >= 1
+    assert pauses == sorted(pauses)
+    assert pauses[-1] > 4
 
 
 def test_asks_no_more_when_all_have_finished(run, open_page):

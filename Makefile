@@ -1,11 +1,13 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test matrix lint format demo wheel clean postgres
+.PHONY: test matrix lint format demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+UI := airflow_batch_cancel/ui
+NODE_STAMP := $(UI)/node_modules/.package-lock.json
 DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build hatchling hypothesis mypy playwright psycopg2-binary pytest pytest-timeout ruff
 
-test: lint postgres
+test: lint postgres chromium $(NODE_STAMP)
 	$(RUN)/python -m pytest
 
 # Every death of a task, some twenty minutes; ONLY="clear" plays the rows whose names contain that.
@@ -24,11 +26,19 @@ format: $(STAMP)
 demo: $(STAMP)
 	$(RUN)/python -m tests.live.demo $(if $(KEEP),--keep)
 
+# What the source of the page builds to is in the repository: whoever installs the package needs no Node.
+bundle: $(NODE_STAMP)
+	cd $(UI) && npm run --silent check && npm run --silent build
+
+# The pictures in the documentation.
+screenshots: $(STAMP) chromium
+	SCREENSHOTS=docs/images $(RUN)/python -m pytest tests/ui/test_page.py -k looks_like_airflow
+
 wheel: $(STAMP)
 	$(RUN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(UI)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache
 
 # Debian's python3 comes without ensurepip; root can have it installed here.
 $(STAMP): pyproject.toml .constraints.txt
@@ -43,3 +53,15 @@ postgres:
 	@ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 \
 	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq postgresql >/dev/null; } \
 	  || { echo "the kill matrix runs on PostgreSQL: apt-get install postgresql"; exit 1; }
+
+chromium:
+	@test -x /usr/bin/chromium \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq chromium >/dev/null; } \
+	  || { echo "the page is tested in Chromium: apt-get install chromium"; exit 1; }
+
+$(NODE_STAMP): $(UI)/package.json $(UI)/package-lock.json $(UI)/.npmrc
+	@command -v npm >/dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq nodejs npm >/dev/null; } \
+	  || { echo "the page is built with Node: apt-get install nodejs npm"; exit 1; }
+	cd $(UI) && npm ci --silent
+	touch $@

@@ -12,6 +12,8 @@ from airflow_batch_cancel.simulator.model import ServiceError
 
 KINDS = ("throttle", "server_error", "latency", "drop_answer", "deny", "bulk_errors")
 
+_MESSAGES = {"ExpiredTokenException": "The security token included in the request is expired"}
+
 
 @dataclass(slots=True)
 class Fault:
@@ -19,6 +21,7 @@ class Fault:
     One rule.
 
     :param operation: the API operation it concerns; None for all
+    :param code: of ``bulk_errors``, or of ``deny``: ``ExpiredTokenException``
     :param probability: of a call (for ``bulk_errors`` of a job in it) to be hit
     :param times: how many hits are left; None for ever
     :param job_ids: for ``deny``: only these jobs
@@ -124,7 +127,9 @@ class Faults:
         for rule in self._of("deny", operation):
             if not rule.job_ids or job_id in rule.job_ids:
                 message = f"User: simulated is not authorized to perform: batch:{operation}"
-                raise ServiceError(message, "AccessDeniedException", 403)
+                raise ServiceError(
+                    _MESSAGES.get(rule.code, message), rule.code or "AccessDeniedException", 403
+                )
 
     def loses_answer(self, operation: str) -> bool:
         """Whether the answer to this call is lost."""

@@ -23,7 +23,8 @@ from airflow_batch_cancel.core.report import Outcome, observe
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobIdError
 from airflow_batch_cancel.settings import deployment_id
 from airflow_batch_cancel.ui.access import CanEdit, GetUserDep, MayEditRun, MaySeeJobs, OwnPage, SessionDep
-from airflow_batch_cancel.ui.cancels import Cancel, Cancels, audit_log_of, merge
+from airflow_batch_cancel.ui.audit import cancels_of
+from airflow_batch_cancel.ui.cancels import Cancel, Cancels, merge
 from airflow_batch_cancel.ui.run_jobs import JobsOfRuns, Listing, RunJob, Source
 
 BUNDLE = Path(__file__).parent / "dist"
@@ -71,9 +72,9 @@ def list_jobs(
     jobs: JobsOfRuns = request.app.state.jobs
     run = jobs.run(dag_id, run_id)
     outcomes: dict[str, str] = {}
-    for cancelled in reversed(audit_log_of(session, run)):
-        outcomes |= cancelled["jobs"]
-    listing = jobs.list(session, run, task_id, map_index)
+    for one in reversed(cancels_of(session, run)):
+        outcomes |= {row["job_id"]: row["outcome"] for row in one.get("jobs", ())}
+    listing = jobs.listing(session, run, task_id, map_index)
     return {
         "jobs": [_row(row, outcomes.get(row.job_id)) for row in listing.jobs],
         "problems": listing.problems,
@@ -105,27 +106,22 @@ async def cancel(
         raise HTTPException(503, "too many cancels are running on this API server; try again in a minute")
     chosen, procedures = await run_in_threadpool(_prepare, request, dag_id, run_id, body)
     one = Cancel(request.app.state.jobs.run(dag_id, run_id), user.get_name(), chosen, procedures)
-    cancels.start(one)
-    return one.as_dict()
+    await cancels.start(one)
+    return one.record()
 
 
 @router.get(_OF_RUN + "/cancels/{cancel_id}", dependencies=[MaySeeJobs])
 def follow(request: Request, dag_id: str, run_id: str, cancel_id: str, session: SessionDep) -> dict[str, Any]:
-    """Return how far a cancel is: from this API server's memory, or out of the audit log when it is over."""
+    """Return how far a cancel is, whichever API server carries it out."""
     run = request.app.state.jobs.run(dag_id, run_id)
-    running = request.app.state.cancels.find(cancel_id, run)
-    if running:
-        return running.as_dict()
-    for ended in audit_log_of(session, run):
-        if ended["cancel_id"] == cancel_id:
-            return ended
-    raise HTTPException(
-        404, "this API server does not know the cancel: another one carries it out, or was ended meanwhile"
-    )
+    for one in cancels_of(session, run):
+        if one["cancel_id"] == cancel_id:
+            return one
+    raise HTTPException(404, f"the audit log of this run knows no cancel {cancel_id}")
 
 
 def create_app() -> FastAPI:
-    """Return the app, to be mounted by Airflow. It has no page that lists its routes: that would be open to all."""
+    """Return the app, to be mounted by Airflow; it lists its routes nowhere, as that would be open to all."""
     app = FastAPI(title="Batch jobs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.jobs = JobsOfRuns(deployment_id())
     app.state.cancels = Cancels()
@@ -149,7 +145,7 @@ def _prepare(
     policy = body.policy()
     jobs: JobsOfRuns = request.app.state.jobs
     with create_session() as session:
-        listing: Listing = jobs.list(session, jobs.run(dag_id, run_id), body.task_id, body.map_index)
+        listing: Listing = jobs.listing(session, jobs.run(dag_id, run_id), body.task_id, body.map_index)
     chosen = listing.choose(body.job_ids)
     by_source: dict[Source, list[str]] = defaultdict(list)
     for job_id, row in chosen.items():

@@ -1,4 +1,4 @@
-"""The Airflow plugin that brings the API and the tab; nothing of either is imported before it is asked for."""
+"""The Airflow plugin of the API and the tab; nothing of either is imported before it is asked for."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -126,7 +126,7 @@ class _Claim:
 
 class JobsOfRuns:
     """
-    Finds the jobs of runs. One for an API server: it remembers clients, finished jobs and searches for a while.
+    Finds the jobs of runs. One for an API server: it remembers clients, finished jobs and searches.
 
     :param deployment: ``[batch_cancel] deployment_id``
     """
@@ -142,7 +142,7 @@ class JobsOfRuns:
         """Return the run of this deployment."""
         return Run(self._deployment, dag_id, run_id)
 
-    def list(
+    def listing(
         self, session: Session, run: Run, task_id: str | None = None, map_index: int | None = None
     ) -> Listing:
         """
@@ -251,8 +251,8 @@ class JobsOfRuns:
         except BatchCancelError as error:
             described = Described()
             listing.problems.append(f"{source}: {error}")
-        for problem in sorted({str(error) for error in described.errors.values()}):
-            listing.problems.append(f"{source}: {problem}")
+        else:
+            listing.problems += _problems(source, described, {claim.job_id for claim in claims})
         for claim in claims:
             job = described.jobs.get(claim.job_id)
             ownership = Ownership.from_tags(job.tags) if job else None
@@ -300,6 +300,18 @@ class JobsOfRuns:
             return {}
         domain = BatchJobDetailsLink.get_aws_domain(hook.conn_partition)
         return {"job_id": job_id, "region_name": hook.conn_region_name, "aws_domain": domain}
+
+
+def _problems(source: Source, described: Described, job_ids: Set[str]) -> list[str]:
+    """Say what could not be seen at a source, each thing once."""
+    problems = sorted({str(error) for error in described.errors.values()})
+    unknown = job_ids - described.jobs.keys() - described.errors.keys()
+    if unknown:
+        problems.append(
+            f"AWS Batch does not know {len(unknown)} of the jobs there: it forgets jobs some days after they "
+            "have ended, and shows those of one account and Region only"
+        )
+    return [f"{source}: {problem}" for problem in problems]
 
 
 def _job_id(details: Any) -> str:

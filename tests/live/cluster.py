@@ -131,19 +131,22 @@ class Cluster:
                 found[process.pid] = process
         return list(found.values())
 
-    def start(self, component: str) -> None:
+    def start(self, component: str, port: int | None = None) -> None:
         """
         Start one component: one of ``AIRFLOW``, or a ``simulator`` that knows of no jobs.
 
-        There may be more than one triggerer: ``triggerer-2``.
+        There may be more than one of a kind: ``triggerer-2``.
+
+        :param port: of an API server; None for the one of this cluster's address
         """
         if component == "simulator":
             arguments = [sys.executable, "-m", "airflow_batch_cancel.simulator"]
             arguments += ["--port", self.simulator_url.rpartition(":")[2] or "0"]
         else:
             arguments = [str(BIN / "airflow"), re.sub(r"-\d+$", "", component)]
-        if component == "api-server":
-            arguments += ["--host", "127.0.0.1", "--port", self.url.rpartition(":")[2], "--workers", "1"]
+        if component.startswith("api-server"):
+            address = ["--host", "127.0.0.1", "--port", str(port or self.url.rpartition(":")[2])]
+            arguments += [*address, "--workers", "1"]
         elif component == "scheduler" or component.startswith("triggerer"):
             arguments += ["--skip-serve-logs"]  # that server is open to the network; the files are here
         with (self.home / f"{component}.log").open("ab") as log:
@@ -194,9 +197,11 @@ class Cluster:
 
     def airflow(self, *arguments: str) -> None:
         """Run a command of Airflow's to its end."""
-        with (self.home / "commands.log").open("ab") as log:
-            command = [str(BIN / "airflow"), *arguments]
-            subprocess.run(command, env=self._env(), cwd=self.home, stdout=log, stderr=log, check=True)
+        self._run(str(BIN / "airflow"), *arguments)
+
+    def python(self, *arguments: str) -> None:
+        """Run a program with Airflow's environment to its end."""
+        self._run(sys.executable, *arguments)
 
     def token(self, name: str, password: str) -> str:
         """Log somebody in, and return the token."""
@@ -361,6 +366,10 @@ class Cluster:
             if time.monotonic() > ends:
                 raise TimeoutError(f"waited {seconds:.0f} s for {what}\n{self._log_ends()}")
             time.sleep(0.3)
+
+    def _run(self, *command: str) -> None:
+        with (self.home / "commands.log").open("ab") as log:
+            subprocess.run(command, env=self._env(), cwd=self.home, stdout=log, stderr=log, check=True)
 
     def _start_all(self) -> None:
         self._say("Starting a simulated AWS Batch")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,9 +17,12 @@ import httpx
 
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from tests.live.cluster import Cluster
+from tests.live.wire import unused_port
 
 DAGS = Path(__file__).parent / "dags"
 DEPLOYMENT = "live-tests"
+NOBODY = "http://127.0.0.1:9"
+"""An address at which nobody listens."""
 ROLES = ("admin", "op", "user", "viewer")
 
 
@@ -27,6 +31,9 @@ def simple_site() -> Cluster:
     cluster = Cluster(
         DAGS,
         {
+            "AIRFLOW_CONN_NOWHERE": json.dumps(
+                {"conn_type": "aws", "login": "x", "password": "x", "extra": {"endpoint_url": NOBODY}}
+            ),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
         },
@@ -45,9 +52,7 @@ def fab_site() -> Cluster:
 
     def prepare(cluster: Cluster) -> None:
         cluster.airflow("db", "migrate")
-        for role in ROLES:
-            names = ["--username", role, "--firstname", role, "--lastname", role, "--email", f"{role}@x.org"]
-            cluster.airflow("users", "create", *names, "--role", role.capitalize(), "--password", role)
+        cluster.python("-m", "tests.ui.fab_users", *ROLES)
         cluster.airflow("dags", "reserialize")
 
     manager = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
@@ -142,8 +147,8 @@ class Run:
         rendered = {"job_name": task_id, "job_queue": "default", "job_definition": "default", **fields}
         with self._database() as db:
             db.execute(
-                "insert into rendered_task_instance_fields (dag_id, task_id, run_id, map_index, rendered_fields)"
-                " values (?, ?, ?, ?, ?)",
+                "insert into rendered_task_instance_fields "
+                "(dag_id, task_id, run_id, map_index, rendered_fields) values (?, ?, ?, ?, ?)",
                 (self.dag_id, task_id, self.run_id, map_index, json.dumps(rendered)),
             )
 
@@ -152,10 +157,34 @@ class Run:
         query = f"/eventLogs?event=batch_jobs.cancel&dag_id={self.dag_id}&run_id={quote(self.run_id)}"
         return list(self.cluster.api("GET", query)["event_logs"])
 
+    def let_cancels_be_silent(self, seconds: float) -> None:
+        """Let the last sign of life of every cancel that runs be so long ago."""
+        with self._database() as db:
+            since = (datetime.now(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%d %H:%M:%S.%f")
+            db.execute("update log set dttm = ? where event = 'batch_jobs.cancel_under_way'", (since,))
+
     @contextlib.contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(self.cluster.home / "airflow.db", timeout=30)) as db, db:
             yield db
+
+
+@contextlib.contextmanager
+def second_api_server(cluster: Cluster) -> Iterator[str]:
+    """Let a second API server work on the same database, and yield its address."""
+    address = f"http://127.0.0.1:{unused_port()}"
+    cluster.start("api-server-2", port=int(address.rpartition(":")[2]))
+    try:
+        cluster.wait("the second API server", 60, lambda: _answers(address))
+        yield address
+    finally:
+        cluster.kill("api-server-2", signal.SIGTERM)
+
+
+def _answers(address: str) -> bool:
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{address}/api/v2/version").status_code == 200
+    return False
 
 
 def start_run(cluster: Cluster, dag_id: str = "tab") -> Run:

@@ -9,7 +9,7 @@ import time
 import httpx
 import pytest
 
-from tests.ui.site import ROLES, Run, as_user, fab_site, start_run
+from tests.ui.site import ROLES, Run, as_user, fab_site, second_api_server, start_run
 
 REASON = {"reason": "enough"}
 MINUTES = 60.0
@@ -172,7 +172,8 @@ def test_every_cancel_is_one_row_in_the_audit_log(run, admin, site):
     (row,) = run.audit_rows()
     extra = json.loads(row["extra"])
     assert (row["owner"], row["task_id"], row["map_index"]) == ("admin", "many", 2)
-    assert (extra["reason"], extra["ok"], extra["jobs"]) == ("enough", True, {job_id: "TERMINATED"})
+    assert (extra["reason"], extra["ok"], extra["totals"]) == ("enough", True, {"TERMINATED": 1})
+    assert [job["job_id"] for job in extra["jobs"]] == [job_id]
 
 
 def test_a_partial_cancel_says_so(run, admin, site):
@@ -186,7 +187,7 @@ def test_a_partial_cancel_says_so(run, admin, site):
         denied: "DENIED",
     }
     assert not report["ok"]
-    assert denied in json.loads(run.audit_rows()[0]["extra"])["not_stopped"][0]
+    assert json.loads(run.audit_rows()[0]["extra"])["jobs"][0]["job_id"] == denied, "the failed ones first"
 
 
 @pytest.mark.parametrize(
@@ -354,7 +355,16 @@ def test_a_run_that_is_gone_is_not_found(run, admin, site):
             "'not_there': expected the id of an Airflow",
             id="no connection",
         ),
+        pytest.param(
+            {"aws_conn_id": "nowhere"}, None, "Could not connect to the endpoint", id="nobody answers"
+        ),
         pytest.param({}, {"kind": "deny", "operation": "DescribeJobs"}, "AccessDenied", id="no permission"),
+        pytest.param(
+            {},
+            {"kind": "deny", "operation": "DescribeJobs", "code": "ExpiredTokenException"},
+            "token included in the request is expired",
+            id="expired credentials",
+        ),
         pytest.param(
             {}, {"kind": "throttle", "operation": "DescribeJobs"}, "TooManyRequests", id="throttled"
         ),
@@ -381,6 +391,8 @@ def test_jobs_of_another_region_are_asked_for_there(run, admin):
     (job,) = jobs_of(admin, run)["jobs"]
     assert job["status"] is None
     assert "region=eu-west-1" in job["console_url"]
+    (problem,) = jobs_of(admin, run)["problems"]
+    assert "in eu-west-1: AWS Batch does not know 1 of the jobs there" in problem
 
 
 def test_a_cancel_goes_on_while_nobody_waits(run, admin, site):
@@ -406,14 +418,53 @@ def test_the_end_of_the_api_server_is_recorded(site, admin):
         told = follow(client, run, cancel_id)
     assert (told["state"], told["ok"]) == ("INTERRUPTED", False)
     assert "API server was stopped" in told["error"]
-    assert "stock" in told["not_stopped"][0]
+    assert outcomes(told) == {"stock": "ERROR"}
+
+
+def test_a_cancel_is_followed_through_any_api_server(site, run, admin):
+    """Also while it runs: they share Airflow's database, and nothing else."""
+    run.submit("stock", status="RUNNING")
+    with second_api_server(site) as address, as_user(site, "viewer") as other:
+        other.base_url = address
+        begun = admin.post(f"{run.path}/cancels", json={**REASON, "terminate_after": 3}).json()
+        told = other.get(f"{run.path}/cancels/{begun['cancel_id']}").json()
+        assert (told["state"], told["settled"], told["total"]) == ("RUNNING", 0, 1)
+        assert outcomes(follow(other, run, begun["cancel_id"])) == {"stock": "TERMINATED"}
+        assert [job["outcome"] for job in jobs_of(other, run)["jobs"]] == ["TERMINATED"]
+
+
+def test_a_killed_api_server_is_told_by_the_others(site, admin):
+    """Its cancels are silent from then on; nobody has to wait for them for ever."""
+    run = start_run(site)
+    run.submit("stock", status="RUNNING")
+    begun = admin.post(f"{run.path}/cancels", json={**REASON, "terminate_after": 10 * MINUTES}).json()
+    site.kill("api-server")
+    site.start("api-server")
+    site.wait_for_api()
+    with as_user(site, "admin") as client:
+        assert client.get(f"{run.path}/cancels/{begun['cancel_id']}").json()["state"] == "RUNNING"
+        run.let_cancels_be_silent(seconds=61)
+        told = client.get(f"{run.path}/cancels/{begun['cancel_id']}").json()
+    assert (told["state"], told["ok"]) == ("INTERRUPTED", False)
+    assert "nothing was heard for 60 s" in told["error"]
+
+
+def test_a_record_has_room_for_the_jobs_that_matter(site, admin):
+    """What a column of 64 kB can not hold is counted; the jobs that are not stopped come first."""
+    run = start_run(site, "thousand")
+    ids = [run.submit("many", index, name="x" * 100, status="RUNNING") for index in range(400)]
+    site.batch_faults(kind="deny", operation="TerminateJobs", job_ids=[ids[-1]])
+    told = cancel(admin, run, reason="\u20ac" * 1024)
+    assert [job["outcome"] for job in told["jobs"]][:2] == ["DENIED", "TERMINATED"]
+    assert len(told["jobs"]) + told["jobs_left_out"] == 400 == sum(told["totals"].values())
+    assert len(run.audit_rows()[0]["extra"]) < 64_000
 
 
 def test_an_unknown_cancel_is_not_found(run, admin):
     """So the page falls back on the states of the jobs."""
     answer = admin.get(f"{run.path}/cancels/{'0' * 32}")
     assert answer.status_code == 404
-    assert "does not know the cancel" in answer.json()["detail"]
+    assert "knows no cancel" in answer.json()["detail"]
 
 
 def test_a_cancel_of_another_run_is_not_shown(site, run, admin):

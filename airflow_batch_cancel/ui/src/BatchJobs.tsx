@@ -1,6 +1,6 @@
 import { type Job, listJobs, type Scope } from "./api";
 import { CancelDialog } from "./CancelDialog";
-import { plural } from "./format";
+import { formatTime, plural } from "./format";
 import { ChakraUI, React } from "./host";
 import { JobsTable, type Sort, sortJobs } from "./JobsTable";
 import { StateBadge } from "./StateBadge";
@@ -121,7 +121,7 @@ export const BatchJobs = ({ dagId, mapIndex, runId, taskId }: Scope) => {
         <StateCounts jobs={jobs} onChoose={(word) => filter(() => setState(word))} state={state} />
         <Spacer />
         <Text color="fg.muted" fontSize="xs">
-          {updatedAt === undefined ? "" : `Updated ${new Date(updatedAt).toLocaleTimeString("sv-SE")}`}
+          {updatedAt === undefined ? "" : `Updated ${formatTime(new Date(updatedAt).toISOString()).slice(11)}`}
         </Text>
         <Button onClick={refresh} size="sm" variant="outline">
           Refresh
@@ -229,8 +229,8 @@ export const BatchJobs = ({ dagId, mapIndex, runId, taskId }: Scope) => {
       {asked === undefined ? undefined : (
         <CancelDialog
           jobIds={asked.jobIds}
+          onChanged={refresh}
           onClose={() => setAsked(undefined)}
-          onStarted={refresh}
           scope={scope}
           title={asked.title}
           user={data.user}

@@ -51,21 +51,21 @@ const Totals = ({ totals }: { readonly totals: Record<string, number> }) => (
   </HStack>
 );
 
-const Rows = ({ label, rows }: { readonly label: string; readonly rows: Array<Row> }) => (
+const Rows = ({ label, leftOut = 0, rows }: { readonly label: string; readonly leftOut?: number; readonly rows: Array<Row> }) => (
   <Box borderWidth={1} maxH="34vh" overflowY="auto" rounded="md" tabIndex={0}>
     <Table.Root aria-label={label} size="sm" striped>
       <Table.Body>
         {rows.slice(0, ROWS_SHOWN).map((row) => (
           <Table.Row data-job-id={row.job_id} key={row.job_id}>
             <Table.Cell w="1%">
-              <StateBadge word={row.outcome || row.action} />
+              <StateBadge word={row.outcome || (row.action ?? null)} />
             </Table.Cell>
             <Table.Cell>
               <Text fontWeight="medium" overflowWrap="anywhere">
                 {row.job_name || row.job_id}
               </Text>
               <Text color="fg.muted" fontSize="xs" overflowWrap="anywhere">
-                {row.message || row.status_reason}
+                {row.message}
               </Text>
               {row.is_retried === true ? (
                 <Text color="fg.warning" fontSize="xs">
@@ -77,9 +77,9 @@ const Rows = ({ label, rows }: { readonly label: string; readonly rows: Array<Ro
         ))}
       </Table.Body>
     </Table.Root>
-    {rows.length > ROWS_SHOWN ? (
+    {rows.length > ROWS_SHOWN || leftOut > 0 ? (
       <Text color="fg.muted" fontSize="sm" p={2}>
-        and {(rows.length - ROWS_SHOWN).toLocaleString("en")} more
+        and {(rows.length + leftOut - Math.min(rows.length, ROWS_SHOWN)).toLocaleString("en")} more
       </Text>
     ) : undefined}
   </Box>
@@ -252,10 +252,11 @@ const Ask = ({
   );
 };
 
-const Follow = ({ scope, started }: { readonly scope: Scope; readonly started: Progress }) => {
+const Follow = ({ onOver, scope, started }: { readonly onOver: () => void; readonly scope: Scope; readonly started: Progress }) => {
   const load = React.useCallback(() => followCancel(scope, started.cancel_id), [scope, started.cancel_id]);
   const { data = started, error } = usePolling(load, ({ state }) => state !== "RUNNING", 700);
   const over = data.state !== "RUNNING";
+  React.useEffect(() => (over ? onOver() : undefined), [onOver, over]);
   const heading = over
     ? data.ok === true
       ? "All jobs are stopped as asked"
@@ -267,6 +268,9 @@ const Follow = ({ scope, started }: { readonly scope: Scope; readonly started: P
         <Stack aria-live="polite" gap={4}>
           <Text data-testid="cancel-progress" fontWeight="medium">
             {heading}
+          </Text>
+          <Text color="fg.muted" fontSize="sm" overflowWrap="anywhere">
+            {`Reason: ${started.reason}`}
           </Text>
           <ProgressBar.Root
             aria-label="Jobs settled"
@@ -291,7 +295,7 @@ const Follow = ({ scope, started }: { readonly scope: Scope; readonly started: P
             </Alert.Root>
           )}
           {data.totals === undefined ? undefined : <Totals totals={data.totals} />}
-          {data.jobs === undefined || !Array.isArray(data.jobs) ? undefined : <Rows label="Outcomes" rows={data.jobs} />}
+          {data.jobs === undefined ? undefined : <Rows label="Outcomes" leftOut={data.jobs_left_out} rows={data.jobs} />}
           {over ? undefined : (
             <Text color="fg.muted" fontSize="sm">
               It goes on when this dialog is closed.
@@ -310,19 +314,19 @@ const Follow = ({ scope, started }: { readonly scope: Scope; readonly started: P
 
 type Props = {
   readonly jobIds: Array<string> | null;
+  readonly onChanged: () => void;
   readonly onClose: () => void;
-  readonly onStarted: () => void;
   readonly scope: Scope;
   readonly title: string;
   readonly user: string;
 };
 
 /** The plan first, then a reason, then what becomes of each job. */
-export const CancelDialog = ({ jobIds, onClose, onStarted, scope, title, user }: Props) => {
+export const CancelDialog = ({ jobIds, onChanged, onClose, scope, title, user }: Props) => {
   const [started, setStarted] = React.useState<Progress>();
   const begin = (progress: Progress) => {
     setStarted(progress);
-    onStarted();
+    onChanged();
   };
   return (
     <Dialog.Root lazyMount onOpenChange={({ open }) => !open && onClose()} open size="lg" unmountOnExit>
@@ -336,7 +340,7 @@ export const CancelDialog = ({ jobIds, onClose, onStarted, scope, title, user }:
             {started === undefined ? (
               <Ask jobIds={jobIds} onStarted={begin} scope={scope} user={user} />
             ) : (
-              <Follow scope={scope} started={started} />
+              <Follow onOver={onChanged} scope={scope} started={started} />
             )}
             <Dialog.CloseTrigger asChild>
               <CloseButton size="sm" />

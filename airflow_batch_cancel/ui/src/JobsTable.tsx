@@ -128,7 +128,7 @@ const JobRow = React.memo(
           {job.job_name}
         </Text>
         <HStack gap={1}>
-          <Code bg="transparent" color="fg.muted" fontSize="xs" px={0}>
+          <Code bg="transparent" color="fg.muted" fontSize="xs" px={0} whiteSpace="nowrap">
             {job.job_id}
           </Code>
           <CopyId jobId={job.job_id} />
@@ -139,6 +139,7 @@ const JobRow = React.memo(
               href={job.console_url}
               rel="noopener noreferrer"
               target="_blank"
+              whiteSpace="nowrap"
             >
               AWS ↗
             </Link>
@@ -151,7 +152,7 @@ const JobRow = React.memo(
         )}
       </Table.Cell>
       {scope.taskId === undefined ? (
-        <Table.Cell>
+        <Table.Cell whiteSpace="nowrap">
           <Link asChild color="fg.info">
             <RouterLink to={taskPath(scope, job)}>
               {job.task_id}

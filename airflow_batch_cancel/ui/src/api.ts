@@ -22,16 +22,14 @@ export type Job = {
 
 export type Listing = { can_cancel: boolean; jobs: Array<Job>; problems: Array<string>; user: string };
 
+/** A job in a plan, or in the record of a cancel, which has less to say. */
 export type Row = {
-  action: string;
+  action?: string;
   is_retried?: boolean;
   job_id: string;
   job_name: string;
-  map_index?: number;
   message: string;
   outcome: string;
-  status: string;
-  status_reason: string;
   task_id?: string;
 };
 
@@ -41,7 +39,9 @@ export type Progress = {
   cancel_id: string;
   error: string;
   jobs?: Array<Row>;
+  jobs_left_out?: number;
   ok?: boolean;
+  reason: string;
   settled: number;
   state: "BROKEN" | "INTERRUPTED" | "OVER" | "RUNNING";
   total: number;

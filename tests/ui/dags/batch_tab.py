@@ -17,3 +17,13 @@ with DAG("other", schedule=None):
 
 with DAG("thousand", schedule=None):
     BatchOperator.partial(task_id="many", **JOB).expand(job_name=[f"part-{i:04}" for i in range(1000)])
+
+# The one in the pictures.
+with DAG("nightly_orders", schedule=None):
+    (
+        BatchOperator(task_id="load_orders", job_name="load-orders", **JOB)
+        >> CancellableBatchOperator(task_id="train_model", job_name="train-model", **JOB)
+        >> BatchOperator.partial(task_id="score", retries=2, **JOB).expand(
+            job_name=["north", "south", "west"]
+        )
+    )

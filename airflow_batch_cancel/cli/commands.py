@@ -5,7 +5,8 @@ from __future__ import annotations
 import getpass
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict
 from datetime import timedelta
 from functools import wraps
 from typing import Any, NoReturn
@@ -17,13 +18,14 @@ from airflow.utils.session import create_session
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from airflow_batch_cancel.aws.preflight import Finding, Result, preflight
 from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.aws.sweep import Sweep, SweepReport
 from airflow_batch_cancel.core.jobs import Job, normalise_job_ids
 from airflow_batch_cancel.core.owner import Ownership, Run
 from airflow_batch_cancel.core.policy import Policy
 from airflow_batch_cancel.core.report import CancelReport
-from airflow_batch_cancel.database import DatabaseStates, job_ids_of_run
+from airflow_batch_cancel.database import DatabaseStates, job_ids_of_run, sweeps
 from airflow_batch_cancel.exceptions import (
     ArgumentError,
     BatchCancelError,
@@ -114,6 +116,35 @@ def sweep(args: Namespace) -> int:
             _show_sweep(report, "table")
             _ask(f"Stop these {report.totals['ORPHAN']} orphans?")
         return _show_sweep(one.run(args.job_queue), args.output)
+
+
+@command
+def check(args: Namespace) -> int:
+    """Show what works, and what is missing."""
+    with create_session() as session:
+        found = [*preflight(_hook(args).gateway, args.job_queue or []), *_check_airflow(sweeps(session))]
+    _show(map(asdict, found), args.output)
+    missing = sum(finding.result is Result.MISSING for finding in found)
+    _say(f"{missing} things are missing" if missing else "Nothing is missing")
+    return PARTIAL if missing else 0
+
+
+def _check_airflow(is_active: Mapping[str, bool]) -> Iterator[Finding]:
+    """
+    Look at this Airflow's settings and DAGs.
+
+    :param is_active: the DAGs with a sweep, and whether each is active
+    """
+    name = deployment_id()
+    note = f"{name!r}; every component must have the same" if name else str(DeploymentIdMissingError())
+    yield Finding("deployment id", Result.OK if name else Result.MISSING, note)
+    active = [dag_id for dag_id, active in is_active.items() if active]
+    if active:
+        yield Finding("sweep", Result.OK, f"active: {', '.join(active)}")
+    elif is_active:
+        yield Finding("sweep", Result.MISSING, f"paused: {', '.join(is_active)}")
+    else:
+        yield Finding("sweep", Result.MISSING, "no DAG has a BatchSweepOperator")
 
 
 def _hook(args: Namespace) -> BatchCancelHook:

@@ -108,7 +108,7 @@ class BatchCancelNotifier(BaseNotifier):
         self._finish(procedure.run(), problems)
 
     async def async_notify(self, context: Context) -> None:
-        """Cancel the jobs, and wait until they have ended or the time is up; blocking calls are in threads."""
+        """Do the same on an event loop; blocking calls are made in threads."""
         procedure, problems = await in_thread(self._begin, context)
         while procedure.unsettled and not await in_thread(procedure.step):
             await asyncio.sleep(procedure.pause)
@@ -142,7 +142,7 @@ class BatchCancelNotifier(BaseNotifier):
     def _found(
         self, callback: TaskCallback | RunCallback, hook: BatchCancelHook
     ) -> tuple[list[str], list[str]]:
-        """Return the live jobs whose tags name the owner, and the problems of those that could not be seen."""
+        """Return the live jobs whose tags name the owner, and what could not be seen."""
         if not self.job_queues and isinstance(callback, TaskCallback) and callback.at_work:
             if callback.of.try_number > 1:
                 raise _queues_needed("XComs no longer tell the jobs of earlier tries")

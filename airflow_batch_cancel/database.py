@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from airflow.models.dag import DagModel
 from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
+from airflow.models.serialized_dag import SerializedDagModel
 from airflow.models.taskinstance import TaskInstance
 from airflow.models.xcom import XComModel
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
@@ -23,6 +25,7 @@ from airflow_batch_cancel.exceptions import ArgumentError
 from airflow_batch_cancel.selection import job_id_in_xcom
 
 _IDS_PER_QUERY = 200
+_SWEEP = "BatchSweepOperator"
 _AT_WORK = State.unfinished - {None, TaskInstanceState.REMOVED}
 
 
@@ -131,6 +134,21 @@ def job_ids_of_run(
     rows = session.scalars(query).all()
     found = (job_id_in_xcom(XComModel.deserialize_value(row), region_name, row.task_id) for row in rows)
     return [job_id for job_id in found if job_id]
+
+
+def sweeps(session: Session) -> dict[str, bool]:
+    """Return the DAGs that have a ``BatchSweepOperator``, and whether each is active rather than paused."""
+    query = select(DagModel.dag_id, DagModel.is_paused).where(~DagModel.is_stale)
+    is_paused = {row[0]: bool(row[1]) for row in session.execute(query)}
+    found: dict[str, bool] = {}
+    dag_ids = sorted(is_paused)
+    for start in range(0, len(dag_ids), _IDS_PER_QUERY):
+        some = dag_ids[start : start + _IDS_PER_QUERY]
+        for row in SerializedDagModel.get_latest_serialized_dags(dag_ids=some, session=session):
+            tasks = (row.data or {}).get("dag", {}).get("tasks", ())
+            if any(task.get("__var", task).get("task_type") == _SWEEP for task in tasks):
+                found[row.dag_id] = not is_paused[row.dag_id]
+    return found
 
 
 class DatabaseStates:

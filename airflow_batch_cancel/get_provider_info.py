@@ -15,6 +15,7 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Cancels AWS Batch jobs, and never leaves one behind.",
         "versions": [__version__],
         "cli": ["airflow_batch_cancel.cli.definition.get_batch_cancel_cli_commands"],
+        "notifications": ["airflow_batch_cancel.notifications.batch.BatchCancelNotifier"],
         "config": {
             "batch_cancel": {
                 "description": "How AWS Batch jobs are owned, watched and stopped.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
@@ -13,6 +14,7 @@ from airflow_batch_cancel.core.jobs import normalise_job_ids
 from airflow_batch_cancel.core.owner import Run
 from airflow_batch_cancel.exceptions import ArgumentError
 from airflow_batch_cancel.settings import deployment_id
+from airflow_batch_cancel.states import states_of_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,8 +23,6 @@ if TYPE_CHECKING:
 
 SELECTION_FIELDS = ("job_ids", "of_dag_id", "of_run_id", "task_ids", "job_queues")
 """The attributes that choose jobs; an operator has a ``dag_id`` of its own already."""
-_TASKS_PER_QUERY = 100
-_MAPPED_KEY = re.compile(r"(.+)_\d+")
 
 
 class JobSelectionMixin:
@@ -98,33 +98,7 @@ class JobSelectionMixin:
         dag = context["dag"]
         if run.dag_id == dag.dag_id:
             return [task_id for task_id in dag.task_ids if task_id != self.task_id]
-        return _task_ids_of_other_run(context, run)
-
-
-def _task_ids_of_other_run(context: Context, run: Run) -> list[str]:
-    """
-    Return the tasks of a run of another DAG.
-
-    ``get_task_states`` names a mapped task instance ``<task_id>_<map_index>``, which another task may be
-    called too; asked for one task it answers with that task's instances only, and so tells the two apart.
-    """
-    ti: Any = context["ti"]
-
-    def states(**narrowed: Any) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = ti.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id], **narrowed)
-        return found.get(run.run_id, {})
-
-    keys = set(states())
-    if not keys:
-        raise ArgumentError("run_id", run.run_id, f"a run of the DAG {run.dag_id!r} that exists")
-    bases = sorted({match[1] for key in keys if (match := _MAPPED_KEY.fullmatch(key))})
-    instances = {base: set(states(task_ids=[base])) - {base} for base in bases}
-    covered = sorted(set().union(*instances.values()))
-    found = (keys - set(covered)) | {base for base in bases if instances[base]}
-    for start in range(0, len(covered), _TASKS_PER_QUERY):
-        asked = covered[start : start + _TASKS_PER_QUERY]
-        found |= set(asked) & set(states(task_ids=asked))
-    return sorted(found)
+        return sorted({task_id for task_id, _ in states_of_run(run)})
 
 
 def job_id_in_xcom(value: Any, region_name: str, task_id: str) -> str | None:
@@ -139,6 +113,13 @@ def job_id_in_xcom(value: Any, region_name: str, task_id: str) -> str | None:
             f"{region!r}, in which task {task_id!r} has submitted {value['job_id']}",
         )
     return str(value["job_id"])
+
+
+def is_template(value: object) -> bool:
+    """Whether a value is only known when the task runs: a template, or an XCom of another task."""
+    if isinstance(value, str):
+        return "{" in value
+    return not isinstance(value, (int, float, timedelta, type(None)))
 
 
 def _is_literal(value: object) -> bool:

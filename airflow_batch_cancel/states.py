@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
@@ -12,11 +13,13 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_batch_cancel.core.owner import Owner, Run
 from airflow_batch_cancel.core.verdict import RunState, TaskState
+from airflow_batch_cancel.exceptions import ArgumentError
 
 log = logging.getLogger(__name__)
 
 _IDS_PER_QUERY = 50
 """Both lists of ids go into one URL."""
+_MAPPED_KEY = re.compile(r"(.+)_\d+")
 
 
 class AirflowStates:
@@ -70,6 +73,29 @@ class AirflowStates:
         except Exception as error:
             log.warning("The state of DAG run %s/%s can not be read: %s", run.dag_id, run.run_id, error)
             return RunState.UNKNOWN
+
+
+def states_of_run(run: Run) -> dict[tuple[str, int], TaskState]:
+    """
+    Return the state of every task instance of a run, by task id and map index.
+
+    :raises ArgumentError: when there is no such run
+    :raises AirflowRuntimeError: where Airflow may not be asked
+    """
+
+    def states(**narrowed: Any) -> Mapping[str, Any]:
+        answer = RuntimeTaskInstance.get_task_states(dag_id=run.dag_id, run_ids=[run.run_id], **narrowed)
+        return answer.get(run.run_id, {})
+
+    keys = states()
+    if not keys:
+        raise ArgumentError("run_id", run.run_id, f"a run of the DAG {run.dag_id!r} that exists")
+    found = {(task_id, -1): TaskState(state) for task_id, state in states(map_index=-1).items()}
+    for base in sorted({match[1] for key in keys if (match := _MAPPED_KEY.fullmatch(key))}):
+        for key, state in states(task_ids=[base]).items():
+            if key != base:
+                found[base, int(key.rpartition("_")[2])] = TaskState(state)
+    return found
 
 
 def _asked_together(owners: Iterable[Owner]) -> Iterable[list[Owner]]:

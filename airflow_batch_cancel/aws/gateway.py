@@ -30,6 +30,8 @@ Item = TypeVar("Item")
 
 StopAnswers = dict[str, BatchApiError | None]
 """For each job id None, when AWS Batch accepted the stop, or the error."""
+Tell = Callable[[Sequence[str], StopAnswers | None], object]
+"""Is called with the ids of a stop and None before AWS Batch is asked, and with the answers when it was."""
 
 
 @dataclass(slots=True)
@@ -128,6 +130,7 @@ class BatchGateway:
         job_ids: Sequence[str],
         reason: str,
         depends_on: Mapping[str, Sequence[str]] | None = None,
+        tell: Tell = lambda ids, answers: None,
     ) -> StopAnswers:
         """
         Ask AWS Batch to cancel or terminate jobs, 50 ids a call where the client can.
@@ -136,10 +139,11 @@ class BatchGateway:
         not exist), not that the job has stopped.
 
         :param depends_on: for a job id the ids that it depends on; dependents are stopped first
+        :param tell: hears of every call, for a caller that may be interrupted; from several threads
         """
         lanes = stop_lanes(job_ids, depends_on or {}, IDS_PER_STOP if self.has_bulk_calls else 1)
         answers: StopAnswers = {}
-        for part in self._side_by_side(lambda lane: self._stop_lane(operation, lane, reason), lanes):
+        for part in self._side_by_side(lambda lane: self._stop_lane(operation, lane, reason, tell), lanes):
             answers.update(part)
         return answers
 
@@ -176,13 +180,16 @@ class BatchGateway:
                 return
             parameters["nextToken"] = answer["nextToken"]
 
-    def _stop_lane(self, operation: Operation, lane: Lane, reason: str) -> StopAnswers:
+    def _stop_lane(self, operation: Operation, lane: Lane, reason: str, tell: Tell) -> StopAnswers:
         answers: StopAnswers = {}
         for ids in lane:
+            tell(ids, None)
             if self.has_bulk_calls:
-                answers.update(self._stop_in_bulk(operation, ids, reason))
+                part = self._stop_in_bulk(operation, ids, reason)
             else:
-                answers[ids[0]] = self._stop_one(operation, ids[0], reason)
+                part = {ids[0]: self._stop_one(operation, ids[0], reason)}
+            tell(ids, part)
+            answers.update(part)
         return answers
 
     def _stop_one(self, operation: Operation, job_id: str, reason: str) -> BatchApiError | None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
-from airflow_batch_cancel.aws.gateway import BatchGateway
+from airflow_batch_cancel.aws.gateway import BatchGateway, StopAnswers
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.plan import Action, Operation, PlannedAction, plan
 from airflow_batch_cancel.core.policy import Policy
@@ -32,6 +33,7 @@ class JobProgress:
 
     :param job: as last described
     :param asked: what AWS Batch has accepted
+    :param unanswered: whether it is being asked, or was when this process was interrupted
     :param was_started: whether it was seen started before it ended
     :param asked_unseen: whether it was asked before DescribeJobs showed it
     :param seen_live: whether it was seen before it ended
@@ -43,6 +45,7 @@ class JobProgress:
     job_id: str
     job: Job | None = None
     asked: Operation | None = None
+    unanswered: bool = False
     was_started: bool = False
     asked_unseen: bool = False
     seen_live: bool = False
@@ -76,10 +79,16 @@ class JobProgress:
             self.asked is Operation.CANCEL and job.started and not job.is_array_parent
         )
 
-    def accept(self, operation: Operation) -> None:
-        """Take note that AWS Batch has accepted a stop."""
-        self.asked = operation
-        self.asked_unseen = self.job is None
+    def take_answer(self, operation: Operation, error: BatchApiError | None) -> None:
+        """Take note of what AWS Batch has answered to a stop."""
+        self.unanswered = False
+        if error is None:
+            self.asked = operation
+            self.asked_unseen = self.job is None
+        elif error.retryable:
+            self.last_error = error
+        else:
+            self.error = error
 
 
 class StopProcedure:
@@ -220,15 +229,15 @@ class StopProcedure:
             edges = {progress.job_id: progress.job.depends_on for progress in due if progress.job}
             ids = [progress.job_id for progress in due]
             log.info("%s for %d jobs, reason: %s", operation, len(ids), self.policy.reason)
-            answers = self._gateway.stop(operation, ids, self.policy.reason, edges)
-            for progress in due:
-                error = answers[progress.job_id]
-                if error is None:
-                    progress.accept(operation)
-                elif error.retryable:
-                    progress.last_error = error
-                else:
-                    progress.error = error
+            self._gateway.stop(operation, ids, self.policy.reason, edges, partial(self._hear, operation))
+
+    def _hear(self, operation: Operation, job_ids: Sequence[str], answers: StopAnswers | None) -> None:
+        """Keep the answers as they come: an interrupt must not lose any."""
+        for job_id in job_ids:
+            if answers is None:
+                self.progress[job_id].unanswered = True
+            else:
+                self.progress[job_id].take_answer(operation, answers[job_id])
 
     def _find_dependencies(self) -> None:
         """Look which jobs the accepted but PENDING ones wait for."""

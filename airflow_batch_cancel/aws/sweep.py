@@ -201,6 +201,7 @@ class Sweep:
     :param deployment: whose jobs to judge; not empty
     :param min_age: younger jobs are judged next time
     :param max_jobs: when there are more orphans, none is stopped
+    :ivar procedures: the stops, as soon as they have begun
     """
 
     def __init__(
@@ -211,6 +212,7 @@ class Sweep:
         self._deployment = deployment
         self._min_age = min_age
         self._max_jobs = max_jobs
+        self.procedures: list[StopProcedure] = []
 
     def run(self, job_queues: Sequence[str], *, dry_run: bool = False) -> SweepReport:
         """
@@ -296,7 +298,7 @@ class Sweep:
         for candidate in orphans:
             log.info("Stopping an orphan: %s", candidate.row().describe())
             by_cause[candidate.judgement.why].append(candidate.job.job_id)
-        procedures = [
+        self.procedures = [
             StopProcedure(
                 self._gateway,
                 job_ids,
@@ -304,10 +306,10 @@ class Sweep:
             )
             for why, job_ids in by_cause.items()
         ]
-        going = procedures
+        going = self.procedures
         while going := [procedure for procedure in going if not procedure.step()]:
             self._gateway.clock.sleep(min(procedure.pause for procedure in going))
-        rows = (row for procedure in procedures for row in procedure.report().rows)
+        rows = (row for procedure in self.procedures for row in procedure.report().rows)
         return {row.job_id: row for row in rows}
 
 

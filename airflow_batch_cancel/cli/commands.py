@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import timedelta
 from functools import wraps
 from typing import Any, NoReturn
@@ -17,13 +19,14 @@ from airflow.utils.session import create_session
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from airflow_batch_cancel.aws.preflight import Finding, Result, preflight
 from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.aws.sweep import Sweep, SweepReport
 from airflow_batch_cancel.core.jobs import Job, normalise_job_ids
 from airflow_batch_cancel.core.owner import Ownership, Run
 from airflow_batch_cancel.core.policy import Policy
 from airflow_batch_cancel.core.report import CancelReport
-from airflow_batch_cancel.database import DatabaseStates, job_ids_of_run
+from airflow_batch_cancel.database import DatabaseStates, job_ids_of_run, sweeps
 from airflow_batch_cancel.exceptions import (
     ArgumentError,
     BatchCancelError,
@@ -52,6 +55,8 @@ def command(work: Callable[[Namespace], int]) -> Callable[[Namespace], NoReturn]
         except BatchCancelError as error:
             _say(str(error))
             code = 1
+        except KeyboardInterrupt:
+            code = _interrupted(())
         sys.exit(code)
 
     return run
@@ -82,12 +87,12 @@ def cancel(args: Namespace) -> int:
     if args.dry_run:
         return _show_plan(procedure, args.output)
     if not args.yes:
-        _show_plan(procedure, "table")
+        _show_plan(procedure)
         _ask(f"Cancel these {len(procedure.progress)} jobs?")
     try:
         _carry_out(procedure, hook)
     except KeyboardInterrupt:
-        return _interrupted(procedure)
+        return _interrupted([procedure])
     report = procedure.report()
     _show(map(_outcome_row, report.as_dict()["jobs"]), args.output)
     _say(report.summary())
@@ -111,9 +116,43 @@ def sweep(args: Namespace) -> int:
             report = one.run(args.job_queue, dry_run=True)
             if args.dry_run or not report.totals.get("ORPHAN"):
                 return _show_sweep(report, args.output)
-            _show_sweep(report, "table")
+            _show_sweep(report)
             _ask(f"Stop these {report.totals['ORPHAN']} orphans?")
-        return _show_sweep(one.run(args.job_queue), args.output)
+        try:
+            with _bar("sweeping"):
+                report = one.run(args.job_queue)
+        except KeyboardInterrupt:
+            return _interrupted(one.procedures)
+        return _show_sweep(report, args.output)
+
+
+@command
+def check(args: Namespace) -> int:
+    """Show what works, and what is missing."""
+    with create_session() as session:
+        found = [*preflight(_hook(args).gateway, args.job_queue or []), *_check_airflow(sweeps(session))]
+    _show(map(asdict, found), args.output)
+    missing = sum(finding.result is Result.MISSING for finding in found)
+    _say(f"{missing} things are missing" if missing else "Nothing is missing")
+    return PARTIAL if missing else 0
+
+
+def _check_airflow(is_active: Mapping[str, bool]) -> Iterator[Finding]:
+    """
+    Look at this Airflow's settings and DAGs.
+
+    :param is_active: the DAGs with a sweep, and whether each is active
+    """
+    name = deployment_id()
+    note = f"{name!r}; every component must have the same" if name else str(DeploymentIdMissingError())
+    yield Finding("deployment id", Result.OK if name else Result.MISSING, note)
+    active = [dag_id for dag_id, active in is_active.items() if active]
+    if active:
+        yield Finding("sweep", Result.OK, f"active: {', '.join(active)}")
+    elif is_active:
+        yield Finding("sweep", Result.MISSING, f"paused: {', '.join(is_active)}")
+    else:
+        yield Finding("sweep", Result.MISSING, "no DAG has a BatchSweepOperator")
 
 
 def _hook(args: Namespace) -> BatchCancelHook:
@@ -154,34 +193,60 @@ def _seconds(value: str) -> timedelta:
 
 
 def _carry_out(procedure: StopProcedure, hook: BatchCancelHook) -> None:
-    """Step until it is over, with a progress bar where somebody looks."""
-    columns = (TextColumn("cancelling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
-        task = progress.add_task("", total=len(procedure.progress))
+    """Step until it is over."""
+    with _bar("cancelling", len(procedure.progress)) as settled:
         while not procedure.step():
-            progress.update(task, completed=len(procedure.progress) - len(procedure.unsettled))
+            settled(len(procedure.progress) - len(procedure.unsettled))
             hook.gateway.clock.sleep(procedure.pause)
-        progress.update(task, completed=len(procedure.progress) - len(procedure.unsettled))
+        settled(len(procedure.progress) - len(procedure.unsettled))
 
 
-def _interrupted(procedure: StopProcedure) -> int:
-    asked = [one.job_id for one in procedure.progress.values() if one.asked]
+@contextmanager
+def _bar(doing: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar where somebody looks; yields what to call with the number that is done."""
+    columns = (
+        TextColumn(doing),
+        BarColumn(),
+        *([MofNCompleteColumn()] if total else []),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _interrupted(procedures: Iterable[StopProcedure]) -> int:
+    """Say what AWS Batch has been asked: it goes on without this process."""
+    jobs = [one for procedure in procedures for one in procedure.progress.values()]
+    asked = [one.job_id for one in jobs if one.asked]
+    unanswered = [one.job_id for one in jobs if one.unanswered]
+    if not (asked or unanswered):
+        _say("Interrupted. AWS Batch has been asked to stop nothing")
+        return INTERRUPTED
     _say(
-        f"Interrupted. AWS Batch has accepted the stop of {len(asked)} of {len(procedure.progress)} jobs, "
+        f"Interrupted. AWS Batch has accepted the stop of {len(asked)} of {len(jobs)} jobs, "
         f"which goes on: {', '.join(asked) or 'none'}"
     )
+    if unanswered:
+        _say(f"It was being asked about {len(unanswered)} more, which may end, too: {', '.join(unanswered)}")
     return INTERRUPTED
 
 
 def _ask(question: str) -> None:
     if not sys.stdin.isatty():
         raise ArgumentError("--yes", False, "--yes, where nobody can answer a question")
-    if input(f"{question} [y/N] ").strip().lower() not in ("y", "yes"):
+    print(f"{question} [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         _say("Nothing was stopped")
         sys.exit(1)
 
 
-def _show_plan(procedure: StopProcedure, output: str) -> int:
+def _show_plan(procedure: StopProcedure, output: str | None = None) -> int:
+    """
+    Show the plan.
+
+    :param output: the format; None is a table for whoever is asked, beside what a script reads
+    """
     procedure.look_and_plan()
     report: CancelReport = procedure.report(dry_run=True)
     _show(map(_outcome_row, report.as_dict()["jobs"]), output)
@@ -189,7 +254,7 @@ def _show_plan(procedure: StopProcedure, output: str) -> int:
     return 0
 
 
-def _show_sweep(report: SweepReport, output: str) -> int:
+def _show_sweep(report: SweepReport, output: str | None = None) -> int:
     names = ("job_id", "job_name", "job_queue", "owner", "verdict", "outcome", "why", "message")
     _show(({name: row[name] for name in names} for row in report.as_dict()["jobs"]), output)
     _say(report.summary())
@@ -200,8 +265,8 @@ def _show_sweep(report: SweepReport, output: str) -> int:
     return 0 if report.ok else PARTIAL
 
 
-def _show(rows: Iterable[dict[str, Any]], output: str) -> None:
-    AirflowConsole().print_as(data=list(rows), output=output)
+def _show(rows: Iterable[dict[str, Any]], output: str | None) -> None:
+    AirflowConsole(stderr=output is None).print_as(data=list(rows), output=output or "table")
 
 
 def _job_row(job: Job) -> dict[str, Any]:

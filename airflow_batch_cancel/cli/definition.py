@@ -54,6 +54,10 @@ _DRY_RUN = Arg(("--dry-run",), action="store_true", help="Only show the plan")
 _SELECTION = (_JOB_IDS, _DAG_ID, _RUN_ID, _TASK_ID, _JOB_QUEUE, _AWS_CONN_ID, _REGION_NAME)
 _POLICY = (_REASON, _TERMINATE_AFTER, _TIMEOUT)
 _SHOWN = (ARG_OUTPUT, ARG_VERBOSE)
+_LISTED_QUEUE = Arg(
+    ("--job-queue",), action="append", help="See whether this queue can be listed, too; may be repeated"
+)
+_CHECK = (_LISTED_QUEUE, _AWS_CONN_ID, _REGION_NAME)
 _SWEEP = (_SWEPT_QUEUE, _MIN_AGE, _MAX_JOBS, _AWS_CONN_ID, _REGION_NAME)
 _COMMANDS = "airflow_batch_cancel.cli.commands"
 
@@ -84,6 +88,12 @@ def get_batch_cancel_cli_commands() -> list[GroupCommand]:
             help="Stop the live jobs of some queues whose tasks Airflow no longer wants alive",
             func=lazy_load_command(f"{_COMMANDS}.sweep"),
             args=(*_SWEEP, _DRY_RUN, ARG_YES, *_SHOWN),
+        ),
+        ActionCommand(
+            name="check",
+            help="Show what works and what is missing, from connection to sweep; changes nothing",
+            func=lazy_load_command(f"{_COMMANDS}.check"),
+            args=(*_CHECK, *_SHOWN),
         ),
     )
     return [GroupCommand(name="batch-cancel", help="Cancel AWS Batch jobs", subcommands=commands)]

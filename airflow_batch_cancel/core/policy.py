@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from airflow_batch_cancel.exceptions import ArgumentError
 
@@ -41,6 +42,20 @@ class Policy:
         if not self.poll_interval:
             raise ArgumentError("poll_interval", self.poll_interval, "a timedelta above 0")
 
+    @classmethod
+    def read(cls, reason: str, terminate_after: Any, timeout: Any, poll_interval: Any) -> Policy:
+        """
+        Return the policy that arguments of a DAG's author say, which templates may have rendered.
+
+        :param terminate_after: a timedelta, seconds, a string of seconds, or None, also as a string
+        :param timeout: a timedelta, seconds, or a string of seconds
+        :param poll_interval: as ``timeout``
+        :raises ArgumentError: for a value that can not work
+        """
+        after = None if _is_none(terminate_after) else _duration("terminate_after", terminate_after)
+        timeout, poll_interval = _duration("timeout", timeout), _duration("poll_interval", poll_interval)
+        return cls(reason, after, timeout, poll_interval)
+
     @property
     def terminates_at_once(self) -> bool:
         """Whether a started job is terminated without waiting."""
@@ -60,6 +75,19 @@ def _checked_reason(reason: object) -> str:
     if not 1 <= len(cleaned) <= REASON_LENGTH:
         raise ArgumentError("reason", reason, f"{expected}, not {len(cleaned)}")
     return cleaned
+
+
+def _is_none(value: object) -> bool:
+    return value is None or (isinstance(value, str) and value.strip().lower() == "none")
+
+
+def _duration(argument: str, value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    try:
+        return timedelta(seconds=float(value))
+    except (TypeError, ValueError, OverflowError):
+        raise ArgumentError(argument, value, "a timedelta, or seconds") from None
 
 
 def _check_duration(argument: str, value: object, expected: str) -> None:

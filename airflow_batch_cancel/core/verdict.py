@@ -40,6 +40,11 @@ class TaskState(StrEnum):
     def _missing_(cls, value: object) -> TaskState:
         return cls.NONE if value is None else cls.UNKNOWN
 
+    @property
+    def alive(self) -> bool:
+        """Whether a try of the task is at work, or about to be."""
+        return self in _ALIVE
+
 
 class RunState(StrEnum):
     """The state of a DAG run, as Airflow spells it; one added later reads as ``UNKNOWN``."""
@@ -112,7 +117,7 @@ def judge_owner(
         return Judgement(Verdict.ORPHAN, "a newer try of its task has a job")
     if state is TaskState.UNKNOWN:
         return Judgement(Verdict.UNKNOWN, "the state of its task is not known")
-    if state in _ALIVE:
+    if state.alive:
         return Judgement(Verdict.ALIVE, f"its task is {state}")
     if state in _BETWEEN_TRIES and ownership.previous_try is PreviousTry.REATTACH:
         return Judgement(Verdict.ALIVE, f"its task is {state}, and the next try re-attaches")

@@ -22,7 +22,7 @@ from airflow_batch_cancel.exceptions import ArgumentError, JobsNotStoppedError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.hooks.owned_job import OwnedJob, was_cancelled
 from airflow_batch_cancel.hooks.submit import BatchSubmitHook
-from airflow_batch_cancel.selection import SELECTION_FIELDS, JobSelectionMixin
+from airflow_batch_cancel.selection import SELECTION_FIELDS, JobSelectionMixin, is_template
 from airflow_batch_cancel.settings import deployment_id, kill_budget_seconds
 from airflow_batch_cancel.triggers.batch import BatchCancelTrigger, CancellableBatchTrigger
 
@@ -100,7 +100,7 @@ class BatchCancelOperator(JobSelectionMixin, AwsBaseOperator[BatchCancelHook]):
         self.wait_for_completion = wait_for_completion
         self.fail_if_none = fail_if_none
         self.deferrable = deferrable
-        if not any(_is_template(value) for value in (reason, terminate_after, timeout, poll_interval)):
+        if not any(is_template(value) for value in (reason, terminate_after, timeout, poll_interval)):
             self._policy("checked at parse" if reason is None else reason)
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -130,13 +130,7 @@ class BatchCancelOperator(JobSelectionMixin, AwsBaseOperator[BatchCancelHook]):
         return self._finish(CancelReport.from_dict(event["report"]))
 
     def _policy(self, reason: str) -> Policy:
-        timeout = _duration("timeout", self.timeout)
-        poll_interval = _duration("poll_interval", self.poll_interval)
-        if timeout is None or poll_interval is None:
-            name = "timeout" if timeout is None else "poll_interval"
-            raise ArgumentError(name, None, "a timedelta, or seconds")
-        terminate_after = _duration("terminate_after", self.terminate_after)
-        return Policy(reason, terminate_after, timeout, poll_interval)
+        return Policy.read(reason, self.terminate_after, self.timeout, self.poll_interval)
 
     def _nothing_to_cancel(self, policy: Policy) -> dict[str, Any]:
         chosen = {name: getattr(self, name) for name in SELECTION_FIELDS}
@@ -338,21 +332,3 @@ def _owner(context: Context) -> Owner:
     ti = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
     return Owner(deployment_id(), ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number)
-
-
-def _is_template(value: object) -> bool:
-    return not isinstance(value, (str, int, float, timedelta, type(None))) or (
-        isinstance(value, str) and "{" in value
-    )
-
-
-def _duration(argument: str, value: Any) -> timedelta | None:
-    """Read a duration: a timedelta, seconds, or a string of seconds; "None" is None."""
-    if value is None or (isinstance(value, str) and value.strip().lower() == "none"):
-        return None
-    if isinstance(value, timedelta):
-        return value
-    try:
-        return timedelta(seconds=float(value))
-    except (TypeError, ValueError, OverflowError):
-        raise ArgumentError(argument, value, "a timedelta, or seconds") from None

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 
 import pytest
 from airflow.cli import cli_parser
+from airflow.models.dag import DagModel
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.sdk import DAG
+from airflow.utils.session import create_session
+from sqlalchemy import select
 
 from airflow_batch_cancel.core.owner import Owner, Ownership
+from airflow_batch_cancel.operators.sweep import BatchSweepOperator
 
 JOB = {"job_queue": "default", "job_definition": "default", "wait_for_completion": False}
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
@@ -130,17 +135,30 @@ def test_bad_arguments_are_said_and_end_with_2(airflow, arguments, said):
     assert said in err
 
 
-def test_ctrl_c_says_what_aws_has_been_asked(airflow, batch, monkeypatch):
-    """The stop goes on without the command."""
-    job_id = batch.submit(status="RUNNING", stop_seconds=3600)
+def test_ctrl_c_during_a_sweep_says_what_aws_has_been_asked(airflow, submitted, batch, monkeypatch):
+    """As it does during a cancel."""
+    owner = Owner("tests", "cli", submitted[3], "one", -1, 1)
+    job_id = batch.submit(status="RUNNING", tags=Ownership(owner).tags(), stop_seconds=36000)
 
-    def interrupted(*_, **__):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("airflow_batch_cancel.cli.commands.Progress.update", interrupted)
-    code, _, err = airflow("cancel", job_id, "--yes")
+    monkeypatch.setattr("airflow_batch_cancel.aws.stop.StopProcedure.pause", property(interrupted))
+    code, _, err = airflow("sweep", "--job-queue", "default", "--min-age", "-1000", "--yes")
     assert code == 130
     assert f"accepted the stop of 1 of 1 jobs, which goes on: {job_id}" in err
+
+
+def test_ctrl_c_before_anything_is_asked(airflow, batch, monkeypatch):
+    """Is no traceback either."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("airflow_batch_cancel.aws.gateway.BatchGateway.describe", interrupted)
+    code, _, err = airflow("plan", UNKNOWN)
+    assert code == 130
+    assert "asked to stop nothing" in err
 
 
 def test_sweep_stops_the_orphans_of_a_queue(airflow, submitted, batch, monkeypatch):
@@ -166,3 +184,44 @@ def test_sweep_stops_the_orphans_of_a_queue(airflow, submitted, batch, monkeypat
     code, _, err = airflow(*sweep, "--yes")
     assert code == 2
     assert "deployment_id is not set" in err
+
+
+@pytest.fixture
+def sweep_dag(run, metadata_db):
+    """The only DAG with a sweep that is not paused; returns what pauses it."""
+    with DAG("sweep_of_cli", schedule=None) as dag:
+        BatchSweepOperator(task_id="sweep", job_queues="default", min_age=timedelta(days=1), deferrable=False)
+    run(dag)
+
+    def pause(*dag_ids):
+        with create_session() as session:
+            for model in session.scalars(select(DagModel)):
+                model.is_paused = model.dag_id in dag_ids or model.dag_id != "sweep_of_cli"
+
+    pause()
+    return pause
+
+
+def test_check_finds_everything_in_its_place(airflow, sweep_dag, batch):
+    """What can not be seen without an effect is unknown, and no failure."""
+    code, out, err = airflow("check", "--job-queue", "default", "--output", "json")
+    found = {row["check"]: row for row in rows(out)}
+    assert code == 0
+    assert "Nothing is missing" in err
+    assert {row["result"] for row in found.values()} == {"OK", "UNKNOWN"}
+    assert found["sweep"]["note"] == "active: sweep_of_cli"
+    assert found["batch:SubmitJob"]["result"] == "UNKNOWN"
+
+
+def test_check_says_what_is_missing(airflow, sweep_dag, batch, monkeypatch):
+    """A permission and what it protects, the deployment id, and a sweep that is paused."""
+    sweep_dag("sweep_of_cli")
+    batch.faults.deny("CancelJob")
+    monkeypatch.setenv("AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID", "")
+    code, out, err = airflow("check", "--output", "json")
+    missing = {row["check"]: row["note"] for row in rows(out) if row["result"] == "MISSING"}
+    assert code == 3
+    assert "3 things are missing" in err
+    assert set(missing) == {"batch:CancelJob", "deployment id", "sweep"}
+    assert missing["batch:CancelJob"].startswith("a terminate_after other than zero")
+    assert "sweep_of_cli" in missing["sweep"]

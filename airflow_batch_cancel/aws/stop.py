@@ -255,7 +255,8 @@ class StopProcedure:
     def _row(self, progress: JobProgress, dry_run: bool) -> JobOutcome:
         job = progress.job
         if dry_run:
-            outcome, message = None, progress.action.why
+            unseen = progress.last_error if job is None else None
+            outcome, message = None, str(unseen or progress.action.why)
         else:
             outcome, message = outcome_of(progress, self.policy, self._waiting_on.get(progress.job_id, ()))
         return JobOutcome(

@@ -16,6 +16,7 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
+from airflow_batch_cancel.aws.gateway import ATTEMPTS
 from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
@@ -25,7 +26,7 @@ from airflow_batch_cancel.settings import deployment_id
 from airflow_batch_cancel.ui.access import CanEdit, GetUserDep, MayEditRun, MaySeeJobs, OwnPage, SessionDep
 from airflow_batch_cancel.ui.audit import cancels_of
 from airflow_batch_cancel.ui.cancels import Cancel, Cancels, merge
-from airflow_batch_cancel.ui.run_jobs import JobsOfRuns, Listing, RunJob, Source
+from airflow_batch_cancel.ui.run_jobs import FEW_ATTEMPTS, JobsOfRuns, Listing, RunJob, Source
 
 BUNDLE = Path(__file__).parent / "dist"
 MOST_JOBS = 10_000
@@ -86,7 +87,7 @@ def list_jobs(
 @router.post(_OF_RUN + "/plan", dependencies=[MayEditRun, OwnPage])
 def plan(request: Request, dag_id: str, run_id: str, body: CancelRequest) -> dict[str, Any]:
     """Return what a cancel with the same body would do, job by job; changes nothing."""
-    chosen, procedures = _prepare(request, dag_id, run_id, body)
+    chosen, procedures = _prepare(request, dag_id, run_id, body, FEW_ATTEMPTS)
     for procedure in procedures:
         procedure.look_and_plan()
     answer = merge([one.report(dry_run=True) for one in procedures]).as_dict()
@@ -139,9 +140,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _prepare(
-    request: Request, dag_id: str, run_id: str, body: CancelRequest
+    request: Request, dag_id: str, run_id: str, body: CancelRequest, attempts: int = ATTEMPTS
 ) -> tuple[dict[str, RunJob], list[StopProcedure]]:
-    """Return the chosen jobs, all of them of this run, and a procedure for each place that they are at."""
+    """
+    Return the chosen jobs, all of them of this run, and a procedure for each place that they are at.
+
+    :param attempts: how often to make a call; few where somebody waits for the answer
+    """
     policy = body.policy()
     jobs: JobsOfRuns = request.app.state.jobs
     with create_session() as session:
@@ -150,7 +155,10 @@ def _prepare(
     by_source: dict[Source, list[str]] = defaultdict(list)
     for job_id, row in chosen.items():
         by_source[row.source].append(job_id)
-    procedures = [jobs.hook(source).procedure(job_ids, policy) for source, job_ids in by_source.items()]
+    procedures = [
+        StopProcedure(jobs.gateway(source, attempts), job_ids, policy)
+        for source, job_ids in by_source.items()
+    ]
     return chosen, procedures
 
 

@@ -23,7 +23,8 @@ from airflow_batch_cancel.exceptions import ArgumentError, BatchApiError, BatchC
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 
 _PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
-_ATTEMPTS = 2
+FEW_ATTEMPTS = 2
+"""How often a call is made while somebody waits for the answer."""
 _SEARCHES = 50
 """Task instances whose earlier tries are looked for; each costs one ListJobs."""
 _SEARCH_SECONDS = 60
@@ -187,6 +188,10 @@ class JobsOfRuns:
                 self._hooks[source] = hook
         return hook
 
+    def gateway(self, source: Source, attempts: int = FEW_ATTEMPTS) -> BatchGateway:
+        """Return a gateway to a source; :meth:`hook` says what it raises."""
+        return BatchGateway(self.hook(source).get_conn(), attempts=attempts)
+
     def _claims(self, session: Session, run: Run, instances: Iterable[Instance]) -> list[_Claim]:
         """Return what the XComs of the latest tries say."""
         submitted = [one for one in instances if _job_id(one.details)]
@@ -233,7 +238,7 @@ class JobsOfRuns:
         owner = Owner(run.deployment, run.dag_id, run.run_id, one.task_id, one.map_index, one.try_number)
         source = _source(fields, None)
         try:
-            gateway = BatchGateway(self.hook(source).get_conn(), attempts=_ATTEMPTS)
+            gateway = self.gateway(source)
             job_ids = gateway.list_job_ids_by_name(
                 fields["job_queue"], owner.job_name(fields["job_name"]), finished_too=True
             )
@@ -284,7 +289,7 @@ class JobsOfRuns:
         open_ids = [job_id for job_id in job_ids if job_id not in ended]
         if not open_ids:
             return Described(ended)
-        gateway = BatchGateway(self.hook(source).get_conn(), attempts=_ATTEMPTS)
+        gateway = self.gateway(source)
         described = gateway.describe(open_ids)
         with self._lock:
             for job_id, job in described.jobs.items():

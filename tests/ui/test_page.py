@@ -353,7 +353,7 @@ def test_aws_that_is_out_of_reach(run, open_page, site):
         page.get_by_role("button", name="Refresh").click()
         expect(page.get_by_text("Could not connect to the endpoint")).to_be_visible()
         dialog = open_dialog(page, "Cancel all (1)")
-        expect(dialog.get_by_role("table", name="Plan")).to_contain_text("not looked at yet")
+        expect(dialog.get_by_role("table", name="Plan")).to_contain_text("Could not connect to the endpoint")
     finally:
         site.start("simulator")
         site.wait("the simulator", 30, lambda: is_there(site.batch_jobs))

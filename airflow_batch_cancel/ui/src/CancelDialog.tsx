@@ -69,7 +69,7 @@ const Rows = ({ label, leftOut = 0, rows }: { readonly label: string; readonly l
               </Text>
               {row.is_retried === true ? (
                 <Text color="fg.warning" fontSize="xs">
-                  Task {row.task_id} is marked failed, too: it has retries left, and would submit another job
+                  {`Task ${row.task_id}${(row.map_index ?? -1) < 0 ? "" : ` [${row.map_index}]`} is marked failed, too: it has retries left, and would submit another job`}
                 </Text>
               ) : undefined}
             </Table.Cell>

@@ -51,7 +51,7 @@ const ArrayProgress = ({ job }: { readonly job: Job }) => {
           <Progress.Range />
         </Progress.Track>
       </Progress.Root>
-      <Text color="fg.muted" fontSize="xs">
+      <Text color="fg.muted" fontSize="xs" whiteSpace="nowrap">
         {text}
       </Text>
     </Box>

@@ -28,6 +28,7 @@ export type Row = {
   is_retried?: boolean;
   job_id: string;
   job_name: string;
+  map_index?: number;
   message: string;
   outcome: string;
   task_id?: string;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -86,6 +87,7 @@ class Cluster:
         self._login = login
         self._prepare = prepare
         self._token = ""
+        self._seeds = itertools.count()
         self._stopped = False
         self._handlers: dict[signal.Signals, Any] = {}
 
@@ -142,6 +144,7 @@ class Cluster:
         if component == "simulator":
             arguments = [sys.executable, "-m", "airflow_batch_cancel.simulator"]
             arguments += ["--port", self.simulator_url.rpartition(":")[2] or "0"]
+            arguments += ["--seed", str(next(self._seeds))]  # another one's jobs have other ids
         else:
             arguments = [str(BIN / "airflow"), re.sub(r"-\d+$", "", component)]
         if component.startswith("api-server"):

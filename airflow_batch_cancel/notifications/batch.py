@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseNotifier
-from airflow.sdk.exceptions import AirflowRuntimeError
 
 from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.core.jobs import normalise_job_ids
@@ -48,7 +47,8 @@ class BatchCancelNotifier(BaseNotifier):
     It finds them by the XCom ``batch_job_details`` that the operators push, and in ``job_queues`` by their
     owner tags, which only a ``CancellableBatchOperator`` writes. Tags always count: a job whose tags name
     another owner is left alone. The XComs of earlier tries are gone, and a ``SyncCallback`` may read none, so
-    these two need ``job_queues``.
+    these two need ``job_queues``. Airflow gives a ``SyncCallback`` no connection of its database either: it
+    takes one from the environment or a secrets backend, or none at all with ``aws_conn_id=None``.
 
     When a job is not stopped, or a queue can not be listed, that is logged, and raised for Airflow to log
     (a deadline's callback has then failed).
@@ -104,19 +104,18 @@ class BatchCancelNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Cancel the jobs, and wait until they have ended or the time is up."""
-        procedure, problems = self._begin(context)
+        procedure, problems = self._begin(callback_of(context))
         self._finish(procedure.run(), problems)
 
     async def async_notify(self, context: Context) -> None:
         """Do the same on an event loop; blocking calls are made in threads."""
-        procedure, problems = await in_thread(self._begin, context)
+        procedure, problems = await in_thread(self._begin, callback_of(context, is_async=True))
         while procedure.unsettled and not await in_thread(procedure.step):
             await asyncio.sleep(procedure.pause)
         self._finish(procedure.report(), problems)
 
-    def _begin(self, context: Context) -> tuple[StopProcedure, list[str]]:
+    def _begin(self, callback: TaskCallback | RunCallback) -> tuple[StopProcedure, list[str]]:
         """Return the stop of the jobs that the callback is about, and the queues that could not be listed."""
-        callback = callback_of(context)
         hook = BatchCancelHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
         told = self._told(callback, hook)
         found, problems = self._found(callback, hook)
@@ -124,15 +123,11 @@ class BatchCancelNotifier(BaseNotifier):
 
     def _told(self, callback: TaskCallback | RunCallback, hook: BatchCancelHook) -> list[str]:
         """Return the jobs that XComs tell, without those whose tags name another owner."""
-        try:
-            job_ids = normalise_job_ids(callback.job_ids(hook.conn_region_name))
-        except AirflowRuntimeError as error:
+        if not callback.reads_xcoms:
             if not self.job_queues:
-                raise _queues_needed("this process may read no XComs") from error
-            self.log.warning(
-                "XComs can not be read here, so jobs are found by their owner tags only: %s", error
-            )
+                raise _queues_needed("a SyncCallback may read no XComs")
             return []
+        job_ids = normalise_job_ids(callback.job_ids(hook.conn_region_name))
         jobs = hook.gateway.describe(job_ids).jobs
         claims = {job_id: Ownership.from_tags(job.tags) for job_id, job in jobs.items()}
         return [

@@ -36,6 +36,7 @@ class TaskCallback:
 
     of: Owner
     state: TaskState | None
+    reads_xcoms = True
 
     @property
     def cause(self) -> str:
@@ -86,11 +87,13 @@ class RunCallback:
     :param of: the run
     :param cause: why the jobs are stopped
     :param spares_living: whether tasks that are at work (cleared meanwhile, or teardowns) keep their jobs
+    :param reads_xcoms: whether the process may read them
     """
 
     of: Run
     cause: str
     spares_living: bool
+    reads_xcoms: bool = True
 
     def covers(self, owner: Owner) -> bool:
         """Whether a job of this owner is one to stop."""
@@ -101,7 +104,6 @@ class RunCallback:
         Return the jobs that the tasks of the run have said to have submitted, in their latest tries.
 
         :param region_name: of the client; a job of another Region is refused
-        :raises AirflowRuntimeError: where Airflow may not be asked
         """
         instances = [instance for instance in self._states if not self._is_spared(*instance)]
         return list(_job_ids_in_xcoms(self.of.dag_id, self.of.run_id, instances, region_name))
@@ -114,27 +116,30 @@ class RunCallback:
         return self.spares_living and self._states.get((task_id, map_index), TaskState.GONE).alive
 
 
-def callback_of(context: Context) -> TaskCallback | RunCallback:
+def callback_of(context: Context, *, is_async: bool = False) -> TaskCallback | RunCallback:
     """
     Tell which callback Airflow calls.
 
     A deadline alert's has a ``deadline`` and the run as plain values; a DAG's has the ``reason`` of its
     failure (``airflow.dag_processing.processor``); what else has a task instance is a task's.
 
+    A deadline's sync callback runs in the executor, where Airflow answers no question about XComs or states,
+    not even with an error (``airflow.sdk.execution_time.callback_supervisor``): asking would hang.
+
+    :param is_async: whether it runs in the triggerer
     :raises BatchCancelError: for a context that tells neither a task instance nor a run
     """
     deployment = deployment_id()
     if "deadline" in context:
         run = context["dag_run"]
         of = Run(deployment, run["dag_id"], run["dag_run_id"])
-        return RunCallback(of, f"{_name(of)} has missed its deadline", spares_living=False)
+        cause = f"{_name(of)} has missed its deadline"
+        return RunCallback(of, cause, spares_living=False, reads_xcoms=is_async)
     if "reason" in context:
         of = Run(deployment, context["dag"].dag_id, context["run_id"])
         return RunCallback(of, f"{_name(of)} has ended: {context['reason']}", spares_living=True)
     if "ti" not in context:
-        raise BatchCancelError(
-            "This callback is about no task instance and no DAG run: it has no jobs to cancel"
-        )
+        raise BatchCancelError("This callback is about no task instance and no DAG run")
     ti = context["ti"]
     map_index = -1 if ti.map_index is None else ti.map_index
     owner = Owner(deployment, ti.dag_id, ti.run_id, ti.task_id, map_index, ti.try_number)

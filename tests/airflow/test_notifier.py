@@ -9,9 +9,6 @@ import pytest
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.providers_manager import ProvidersManager
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
-from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
-from airflow.sdk.execution_time import task_runner
-from airflow.sdk.execution_time.comms import ErrorResponse
 
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobsNotStoppedError
@@ -115,31 +112,28 @@ def test_a_run_that_fails_spares_tasks_that_are_at_work(run, batch):
     assert ended(batch, *jobs) == [False, True]
 
 
-class NothingToRead:
-    """What a process may ask in which Airflow lets it read neither states nor XComs."""
-
-    def send(self, msg):
-        """Refuse."""
-        raise AirflowRuntimeError(ErrorResponse(error=ErrorType.API_SERVER_ERROR))
-
-
-@pytest.fixture
-def executor(connection, monkeypatch):
-    """The process in which a ``SyncCallback`` runs."""
-    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", NothingToRead(), raising=False)
-
-
-@pytest.mark.parametrize("face", ["sync", "async"])
-def test_without_xcoms_a_deadline_finds_jobs_by_their_tags(executor, batch, face):
-    """As in the executor, where Airflow lets a callback read nothing."""
+def test_a_deadline_in_the_executor_finds_jobs_by_their_tags(connection, batch):
+    """Airflow lets a callback read nothing there; the XComs that there may be are not asked for."""
     job_id, other = owned(batch, "a-run"), owned(batch, "another-run")
-    notifier = BatchCancelNotifier(job_queues=["default"], context=dict(DEADLINE))
-    if face == "sync":
-        notifier(dict(DEADLINE))
-    else:
-        asyncio.run(awaited(notifier))
+    BatchCancelNotifier(job_queues=["default"])(dict(DEADLINE))
     assert ended(batch, job_id, other) == [True, False]
     assert batch.job(job_id).status_reason == "Airflow DAG run notified/a-run has missed its deadline"
+
+
+def test_a_deadline_in_the_triggerer_reads_xcoms_too(run, batch):
+    """All the jobs of the run, whose tasks are at work."""
+    with DAG("notified", schedule=None) as dag:
+        submit = BatchOperator(task_id="submit", wait_for_completion=False, **JOB)
+
+        @task
+        def awaits(run_id=None):
+            owned(batch, run_id, task_id="awaits")
+            deadline = {**DEADLINE, "dag_run": {"dag_id": "notified", "dag_run_id": run_id}}
+            asyncio.run(awaited(BatchCancelNotifier(job_queues=["default"], context=deadline)))
+
+        submit >> awaits()
+    assert run(dag).state("awaits") == "success"
+    assert ended(batch, *(job.job_id for job in batch.jobs())) == [True, True]
 
 
 async def awaited(notifier):
@@ -147,13 +141,13 @@ async def awaited(notifier):
     await notifier
 
 
-def test_without_xcoms_and_queues_it_says_what_it_needs(executor, batch):
+def test_a_deadline_in_the_executor_without_queues_says_what_it_needs(connection, batch):
     """Rather than find nothing and call that a success."""
     with pytest.raises(ArgumentError, match="job_queues=None: expected the queues to look in"):
         BatchCancelNotifier()(dict(DEADLINE))
 
 
-def test_what_is_not_stopped_is_logged_job_by_job_and_raised(executor, batch, capsys):
+def test_what_is_not_stopped_is_logged_job_by_job_and_raised(connection, batch, capsys):
     """The jobs that could be stopped are, all the same."""
     stopped, denied = owned(batch, "a-run"), owned(batch, "a-run")
     batch.faults.deny("TerminateJob", [denied])
@@ -163,7 +157,7 @@ def test_what_is_not_stopped_is_logged_job_by_job_and_raised(executor, batch, ca
     assert f"Not stopped: {denied} (job): DENIED" in capsys.readouterr().out
 
 
-def test_a_queue_that_can_not_be_listed_is_raised_after_the_others(executor, batch):
+def test_a_queue_that_can_not_be_listed_is_raised_after_the_others(connection, batch):
     """Its jobs may live on, and nobody would know."""
     job_id = owned(batch, "a-run")
     with pytest.raises(BatchCancelError, match="The jobs in no-such-queue could not be found"):
@@ -171,7 +165,7 @@ def test_a_queue_that_can_not_be_listed_is_raised_after_the_others(executor, bat
     assert ended(batch, job_id) == [True]
 
 
-def test_a_notifier_that_several_runs_share_keeps_its_templates(executor, batch):
+def test_a_notifier_that_several_runs_share_keeps_its_templates(connection, batch):
     """The DAG processor calls one and the same for all the runs of a DAG that have failed."""
     notifier = BatchCancelNotifier(job_queues=["default"], reason="{{ dag_run.dag_run_id }} is late")
     jobs = {run_id: owned(batch, run_id) for run_id in ("first", "second")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 log = logging.getLogger(__name__)
+
+_PAUSES = (0.5, 1, 2, 4)
+"""Seconds between two questions whether a task has failed by now."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +74,20 @@ class TaskCallback:
         return [(self.of.task_id, self.of.map_index)]
 
     def _is_tried_again(self) -> bool:
-        """Whether the XCom may be a later try's by now: it does not tell whose it is."""
+        """
+        Whether the XCom may be a later try's by now: it does not tell whose it is.
+
+        The DAG processor may call back a moment before the scheduler has noted that the task has failed.
+        """
         if self.state is not None:
             return False
-        now = AirflowStates().task_instances([self.of])[self.of]
-        if again := now.alive or now is TaskState.UNKNOWN:
-            log.warning("Task %s is %s again: the job in its XCom is left alone", self.of, now)
-        return again
+        for pause in (*_PAUSES, 0):
+            now = AirflowStates().task_instances([self.of])[self.of]
+            if not (now.alive or now is TaskState.UNKNOWN):
+                return False
+            time.sleep(pause)
+        log.warning("Task %s is %s again: the job in its XCom is left alone", self.of, now)
+        return True
 
 
 @dataclass(frozen=True)

@@ -115,7 +115,7 @@ def test_ctrl_c_says_what_aws_has_accepted(start, batch):
 def test_ctrl_c_before_aws_has_answered_claims_nothing(start, batch):
     """A job that was being asked to stop may end, too, and is said to."""
     job_id = batch.submit(status="RUNNING", stop_seconds=36000)
-    batch.faults.latency(30, "TerminateJobs")
+    batch.faults.latency(5, "TerminateJobs")
     command = start("cancel", job_id, "--yes", stderr=subprocess.PIPE)
     wait_until(lambda: batch.count("TerminateJobs"))
     command.send_signal(signal.SIGINT)

@@ -12,6 +12,7 @@ from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, ta
 
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobsNotStoppedError
+from airflow_batch_cancel.notifications import callbacks
 from airflow_batch_cancel.notifications.batch import BatchCancelNotifier
 
 JOB = {"job_name": "job", "job_queue": "default", "job_definition": "default"}
@@ -49,6 +50,26 @@ def test_a_task_that_fails_takes_its_jobs_along(run, batch):
     assert ended(batch, told, jobs["mine"]) == [True, True]
     assert ended(batch, *list(jobs.values())[1:]) == [False, False, False]
     assert batch.job(told).status_reason == f"Airflow task notified/{ran.run.run_id}/job try 1 is failed"
+
+
+def test_in_place_of_a_lost_worker_it_spares_the_job_of_a_later_try(run, batch, monkeypatch):
+    """The XCom does not tell whose job it is, so it counts only while the task is not at work."""
+    monkeypatch.setattr(callbacks, "_PAUSES", (0,))
+    with DAG("notified", schedule=None) as dag:
+        submit = BatchOperator(task_id="submit", wait_for_completion=False, **JOB)
+
+        @task
+        def again(ti=None):
+            details = ti.xcom_pull(task_ids="submit", key="batch_job_details")
+            ti.xcom_push(key="batch_job_details", value=details)
+            for task_id in ("again", "submit"):
+                lost = Owner("tests", ti.dag_id, ti.run_id, task_id, -1, 1)
+                told[task_id] = callbacks.TaskCallback(lost, None).job_ids("us-east-1")
+
+        submit >> again()
+    told = {}
+    run(dag)
+    assert told == {"again": [], "submit": [batch.jobs()[0].job_id]}
 
 
 def test_an_execute_callback_spares_the_try_that_begins(run, batch):

@@ -489,6 +489,8 @@ class Cluster:
             "AIRFLOW__CORE__DAGS_FOLDER": str(self._dags),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            # Without it, processes that start at the same time each make up a key of their own.
+            "AIRFLOW__CORE__FERNET_KEY": "bm8tc2VjcmV0LWJ1dC1sb25nLWVub3VnaC1hLWtleSE=",
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__PARALLELISM": "8",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "True",

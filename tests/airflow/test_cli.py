@@ -149,6 +149,20 @@ def test_ctrl_c_during_a_sweep_says_what_aws_has_been_asked(airflow, submitted, 
     assert f"accepted the stop of 1 of 1 jobs, which goes on: {job_id}" in err
 
 
+def test_ctrl_c_before_aws_has_answered_claims_nothing(airflow, batch, monkeypatch):
+    """A job that was being asked to stop may end, too, and is said to."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("airflow_batch_cancel.aws.gateway.BatchGateway._stop_in_bulk", interrupted)
+    job_id = batch.submit(status="RUNNING")
+    code, _, err = airflow("cancel", job_id, "--yes")
+    assert code == 130
+    assert "accepted the stop of 0 of 1 jobs, which goes on: none" in err
+    assert f"asked about 1 more, which may end, too: {job_id}" in err
+
+
 def test_ctrl_c_before_anything_is_asked(airflow, batch, monkeypatch):
     """Is no traceback either."""
 

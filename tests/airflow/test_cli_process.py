@@ -110,16 +110,3 @@ def test_ctrl_c_says_what_aws_has_accepted(start, batch):
     assert command.returncode == 130
     assert f"accepted the stop of 1 of 1 jobs, which goes on: {job_id}" in err
     assert "Traceback" not in err
-
-
-def test_ctrl_c_before_aws_has_answered_claims_nothing(start, batch):
-    """A job that was being asked to stop may end, too, and is said to."""
-    job_id = batch.submit(status="RUNNING", stop_seconds=36000)
-    batch.faults.latency(5, "TerminateJobs")
-    command = start("cancel", job_id, "--yes", stderr=subprocess.PIPE)
-    wait_until(lambda: batch.count("TerminateJobs"))
-    command.send_signal(signal.SIGINT)
-    _, err = command.communicate(timeout=60)
-    assert command.returncode == 130
-    assert "accepted the stop of 0 of 1 jobs, which goes on: none" in err
-    assert f"asked about 1 more, which may end, too: {job_id}" in err

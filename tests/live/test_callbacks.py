@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,22 @@ class Runs:
         found = [job for job in self.cluster.batch_jobs() if job["jobName"].startswith(dag_id)]
         return sorted(found, key=lambda job: float(job["createdAt"]))
 
+    def wait_until_running(self, dag_id: str, count: int = 1) -> None:
+        """Wait until so many jobs of a DAG's run are running."""
+        running = ["RUNNING"] * count
+        self.cluster.wait(
+            f"{dag_id} to run", 120, lambda: [job["status"] for job in self.jobs(dag_id)] == running
+        )
+
+    def miss_deadline(self, dag_id: str) -> None:
+        """Move the deadline of a DAG's run into the past."""
+        with contextlib.closing(sqlite3.connect(self.cluster.home / "airflow.db", timeout=30)) as db, db:
+            db.execute(
+                "update deadline set deadline_time = datetime('now', '-1 minute') "
+                "where dagrun_id = (select id from dag_run where run_id = ? and dag_id = ?)",
+                (self.ids[dag_id], dag_id),
+            )
+
     def ended(self, dag_id: str, count: int, seconds: float = 90) -> list[dict[str, Any]]:
         """Return the first jobs of a DAG's run when so many have been terminated."""
 
@@ -66,9 +84,7 @@ def runs() -> Iterator[Runs]:
 
 def test_a_task_that_begins(runs: Runs) -> None:
     """In the worker, before a later try submits: the jobs of earlier tries, found by their tags."""
-    runs.cluster.wait(
-        "the job to run", 60, lambda: [job["status"] for job in runs.jobs("task_begins")] == ["RUNNING"]
-    )
+    runs.wait_until_running("task_begins")
     runs.cluster.task_processes("task_begins", runs.ids["task_begins"], "job")["runner"].kill()
     (job,) = runs.ended("task_begins", 1)
     assert job["statusReason"].endswith("job try 2 begins")
@@ -78,9 +94,7 @@ def test_a_task_that_begins(runs: Runs) -> None:
 
 def test_a_worker_that_is_lost(runs: Runs) -> None:
     """In the DAG processor, which calls back for a worker that no longer can."""
-    runs.cluster.wait(
-        "the job to run", 60, lambda: [job["status"] for job in runs.jobs("worker_is_lost")] == ["RUNNING"]
-    )
+    runs.wait_until_running("worker_is_lost")
     processes = runs.cluster.task_processes("worker_is_lost", runs.ids["worker_is_lost"], "job")
     processes["supervisor"].kill()
     processes["runner"].kill()
@@ -121,6 +135,8 @@ def test_a_run_that_fails(runs: Runs) -> None:
 )
 def test_a_run_that_misses_its_deadline(runs: Runs, dag_id: str, count: int) -> None:
     """All the jobs of the run, whose tasks are alive."""
+    runs.wait_until_running(dag_id, count)
+    runs.miss_deadline(dag_id)
     jobs = runs.ended(dag_id, count)
     reason = f"Airflow DAG run {dag_id}/{runs.ids[dag_id]} has missed its deadline"
     assert {job["statusReason"] for job in jobs} == {reason}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.providers.common.compat.sdk import AirflowConfigException, conf
 
+from airflow_batch_cancel.core.owner import TAG_VALUE_LENGTH, encode_tag_value, is_cut
 from airflow_batch_cancel.exceptions import ArgumentError
 
 SECTION = "batch_cancel"
@@ -14,7 +15,10 @@ _MOST_JOBS = 1_000_000
 
 def deployment_id() -> str:
     """Return the name that tells this Airflow's jobs from those of another one; empty when it is not set."""
-    return str(conf.get(SECTION, "deployment_id", fallback="")).strip()
+    name = str(conf.get(SECTION, "deployment_id", fallback="")).strip()
+    if is_cut(encode_tag_value(name)):
+        raise _refused("deployment_id", f"a name that fits into a tag, {TAG_VALUE_LENGTH} characters")
+    return name
 
 
 def adopt_batch_operators() -> bool:

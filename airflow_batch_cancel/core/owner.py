@@ -54,6 +54,9 @@ class Run:
     dag_id: str
     run_id: str
 
+    def __str__(self) -> str:
+        return f"{self.dag_id}/{self.run_id}"
+
     def owns(self, owner: Owner) -> bool:
         """Whether a job of ``owner`` belongs to this run."""
         return (owner.deployment, owner.dag_id, owner.run_id) == (self.deployment, self.dag_id, self.run_id)

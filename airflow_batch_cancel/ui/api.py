@@ -23,7 +23,15 @@ from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import Outcome, observe
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobIdError
 from airflow_batch_cancel.settings import deployment_id
-from airflow_batch_cancel.ui.access import CanEdit, GetUserDep, MayEditRun, MaySeeJobs, OwnPage, SessionDep
+from airflow_batch_cancel.ui.access import (
+    CanEdit,
+    GetUserDep,
+    MayEditRun,
+    MaySeeJobs,
+    OwnPage,
+    SessionDep,
+    ShortBodies,
+)
 from airflow_batch_cancel.ui.audit import cancels_of
 from airflow_batch_cancel.ui.cancels import Cancel, Cancels, merge
 from airflow_batch_cancel.ui.run_jobs import FEW_ATTEMPTS, JobsOfRuns, Listing, RunJob, Source
@@ -126,6 +134,7 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Batch jobs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.jobs = JobsOfRuns(deployment_id())
     app.state.cancels = Cancels()
+    app.add_middleware(ShortBodies)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=BUNDLE, check_dir=False), name="static")
     app.add_exception_handler(ArgumentError, _bad_argument)

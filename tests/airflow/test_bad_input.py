@@ -124,6 +124,14 @@ def test_a_setting_of_the_wrong_type_is_refused_by_name(monkeypatch, option, val
     assert value[:100] in str(raised.value)
 
 
+@pytest.mark.parametrize("value", ["x" * 257, "é" * 43], ids=["long", "long when encoded"])
+def test_a_deployment_id_that_no_tag_can_hold_is_refused(monkeypatch, value):
+    """Cut, it would be read as another deployment's, and no job would ever be swept."""
+    monkeypatch.setenv("AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID", value)
+    with pytest.raises(ArgumentError, match=r"deployment_id"):
+        settings.deployment_id()
+
+
 @pytest.mark.parametrize("operator", [BatchCancelOperator, BatchCancelSensor])
 @pytest.mark.parametrize("given_ids", [5, ["x"], {"a": 1}, [None, JOB], b"x", object()])
 def test_job_ids_of_the_wrong_type_fail_by_name(run, batch, operator, given_ids):

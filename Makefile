@@ -21,7 +21,7 @@ lint: $(STAMP)
 
 # Known vulnerabilities of what the package and its tests install; asks a database on the internet.
 audit: $(STAMP)
-	$(RUN)/pip-audit --skip-editable --progress-spinner off
+	$(RUN)/pip-audit --strict --no-deps --disable-pip --requirement .constraints.txt --progress-spinner off
 
 format: $(STAMP)
 	$(RUN)/ruff check --fix .

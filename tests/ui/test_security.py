@@ -178,8 +178,34 @@ def test_an_oversized_body_is_not_read(people, mine, person):
 
 @pytest.mark.parametrize(
     "content",
-    [b"{", b"[]", b"null", b"\xff\xfe", b'{"reason": NaN}', b"[" * 100_000, b'{"reason": "\\ud800"}'],
-    ids=["half", "a list", "null", "no text", "NaN", "deep", "half a character"],
+    [
+        b"{",
+        b"[]",
+        b"null",
+        b"\xff\xfe",
+        pytest.param(b"[" * 100_000, id="deep"),
+        b'{"reason": NaN}',
+        b'{"reason": "x", "terminate_after": 1e999}',
+        b'{"reason": "\\ud800"}',
+        b'{"reason": "x", "\\ud800": 1}',
+        b'{"reason": "x", "job_ids": ["\\ud800"]}',
+        b'{"reason": "x", "task_id": "\\ud800"}',
+        b'{"reason": "x", "task_id": "\\u0000"}',
+    ],
+    ids=[
+        "half",
+        "a list",
+        "null",
+        "no text",
+        "deep",
+        "NaN",
+        "endless",
+        "half a character",
+        "name",
+        "id",
+        "task",
+        "null character",
+    ],
 )
 def test_a_body_that_is_no_request_is_refused(site, people, mine, content):
     """By 4xx, and the API server lives on."""

@@ -1,11 +1,11 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test matrix lint format demo wheel clean postgres chromium bundle screenshots
+.PHONY: test matrix audit lint format demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UI := airflow_batch_cancel/ui
 NODE_STAMP := $(UI)/node_modules/.package-lock.json
-DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build hatchling hypothesis mypy playwright psycopg2-binary pytest pytest-timeout ruff
+DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build hatchling hypothesis mypy playwright psycopg2-binary pip-audit pytest pytest-timeout ruff statsd
 
 test: lint postgres chromium $(NODE_STAMP)
 	$(RUN)/python -m pytest
@@ -18,6 +18,10 @@ lint: $(STAMP)
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
 	$(RUN)/mypy
+
+# Known vulnerabilities of what the package and its tests install; asks a database on the internet.
+audit: $(STAMP)
+	$(RUN)/pip-audit --strict --no-deps --disable-pip --requirement .constraints.txt --progress-spinner off
 
 format: $(STAMP)
 	$(RUN)/ruff check --fix .

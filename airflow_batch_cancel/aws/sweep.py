@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -11,6 +10,7 @@ from typing import Any, Protocol
 
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.stop import StopProcedure
+from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.owner import Owner, Ownership, Run
 from airflow_batch_cancel.core.policy import Policy
@@ -24,8 +24,6 @@ from airflow_batch_cancel.core.verdict import (
     judge_without_airflow,
 )
 from airflow_batch_cancel.exceptions import BatchApiError
-
-log = logging.getLogger(__name__)
 
 EFFECT_WAIT = timedelta(seconds=20)
 """How long a sweep waits for its stops to take effect; the next sweep sees what became of the others."""
@@ -296,7 +294,8 @@ class Sweep:
         """Terminate the orphans, those with the same cause in the same calls."""
         by_cause: dict[str, list[str]] = defaultdict(list)
         for candidate in orphans:
-            log.info("Stopping an orphan: %s", candidate.row().describe())
+            row = candidate.row()
+            audit(DecidedBy.SWEEP, row.job_id, row.owner, row.why, "asked")
             by_cause[candidate.judgement.why].append(candidate.job.job_id)
         self.procedures = [
             StopProcedure(

@@ -33,6 +33,7 @@ from airflow_batch_cancel.exceptions import (
     DeploymentIdMissingError,
 )
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
+from airflow_batch_cancel.observability import count_outcomes, count_sweep
 from airflow_batch_cancel.settings import deployment_id, sweep_max_jobs, sweep_min_age_seconds
 
 BAD_ARGUMENTS, PARTIAL = 2, 3
@@ -94,6 +95,7 @@ def cancel(args: Namespace) -> int:
     except KeyboardInterrupt:
         return _interrupted([procedure])
     report = procedure.report()
+    count_outcomes(report)
     _show(map(_outcome_row, report.as_dict()["jobs"]), args.output)
     _say(report.summary())
     return 0 if report.ok else PARTIAL
@@ -121,6 +123,7 @@ def sweep(args: Namespace) -> int:
         try:
             with _bar("sweeping"):
                 report = one.run(args.job_queue)
+            count_sweep(report)
         except KeyboardInterrupt:
             return _interrupted(one.procedures)
         return _show_sweep(report, args.output)

@@ -15,6 +15,7 @@ from airflow_batch_cancel.core.owner import Owner, Ownership, Run
 from airflow_batch_cancel.core.policy import Policy
 from airflow_batch_cancel.core.report import CancelReport
 from airflow_batch_cancel.exceptions import ArgumentError
+from airflow_batch_cancel.observability import count_calls, count_outcomes, span
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
@@ -74,10 +75,15 @@ class BatchCancelHook(AwsBaseHook):
         if dry_run:
             procedure.look_and_plan()
             return procedure.report(dry_run=True)
-        if wait:
-            return procedure.run()
-        procedure.step()
-        return procedure.report(waited=False)
+        with span("cancel", jobs=len(procedure.progress)):
+            procedure.run() if wait else procedure.step()
+        report = procedure.report(waited=wait)
+        count_outcomes(report)
+        return report
+
+    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a botocore client whose calls are counted."""
+        return count_calls(super().get_client_type(*args, **kwargs))
 
     def procedure(self, job_ids: str | Iterable[str], policy: Policy) -> StopProcedure:
         """Return the stop of these jobs as a procedure, for a caller that paces it itself."""

@@ -8,11 +8,12 @@ from datetime import timedelta
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError
 
-from airflow_batch_cancel.aws.errors import translate
+from airflow_batch_cancel.aws.errors import AWS_ERRORS, translate
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.pace import backoff_seconds
+from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.owner import Lifetime, Ownership, PreviousTry, add_owner_tags
 from airflow_batch_cancel.core.plan import Operation
@@ -25,6 +26,7 @@ from airflow_batch_cancel.exceptions import (
     ServiceUnavailableError,
 )
 from airflow_batch_cancel.hooks.submit import kill_now
+from airflow_batch_cancel.observability import span
 
 if TYPE_CHECKING:
     from airflow_batch_cancel.hooks.batch import BatchCancelHook
@@ -87,8 +89,9 @@ class OwnedJob:
         :raises BatchCancelError: when there is no job, or the task was killed meanwhile
         """
         parameters = self._with_owner(parameters)
-        earlier = self._deal_with_earlier_tries(parameters) if self.owner.try_number > 1 else None
-        self._take(earlier or self._submit_once(client, parameters))
+        with span("submit", owner=str(self.owner)):
+            earlier = self._deal_with_earlier_tries(parameters) if self.owner.try_number > 1 else None
+            self._take(earlier or self._submit_once(client, parameters))
         assert self.job_id is not None
         return self.job_id
 
@@ -107,7 +110,8 @@ class OwnedJob:
             )
         else:
             reason = self.reason(cause)
-            kill_now(self._kill_client, self.job_id, reason, self._log, self._kill_budget_seconds)
+            result = kill_now(self._kill_client, self.job_id, reason, self._kill_budget_seconds)
+            self._audit(DecidedBy.ON_KILL_WORKER, self.job_id, cause, result)
 
     def end(self, cause: str) -> JobOutcome | None:
         """
@@ -184,6 +188,8 @@ class OwnedJob:
         if not job_ids:
             return
         self._log.info("Ending the jobs of earlier tries before this one submits: %s", ", ".join(job_ids))
+        for job_id in job_ids:
+            self._audit(DecidedBy.EARLIER_TRY, job_id, "is tried again", "asked")
         policy = Policy(self.reason("is tried again"), timeout=EARLIER_TRIES_WAIT)
         report = self._hook.cancel_jobs(job_ids, policy)
         (self._log.info if report.ok else self._log.warning)("%s\n%s", report.summary(), report.table())
@@ -211,7 +217,7 @@ class OwnedJob:
         self._unanswered = parameters
         try:
             answer = client.submit_job(**parameters)
-        except (ClientError, BotoCoreError) as raised:
+        except AWS_ERRORS as raised:
             raise translate("SubmitJob", raised) from raised
         if not answer.get("jobId"):
             raise ServiceUnavailableError("SubmitJob", "NoJobId", "the answer has no jobId")
@@ -257,10 +263,13 @@ class OwnedJob:
         if seen.outcome is not None and seen.outcome.ended:
             return seen
         error = self._hook.gateway.stop(Operation.TERMINATE, [job_id], self.reason(cause))[job_id]
+        self._audit(DecidedBy.TASK_ERROR, job_id, cause, str(error or "accepted"))
         if error is not None:
             raise error
-        self._log.info("The task fails: asked AWS Batch to terminate its job %s, %s", job_id, seen.status)
         return None
+
+    def _audit(self, decided_by: DecidedBy, job_id: str, why: str, result: str = "accepted") -> None:
+        audit(decided_by, job_id, str(self.owner), f"the task {why}", result)
 
 
 def was_cancelled(seen: JobOutcome) -> bool:

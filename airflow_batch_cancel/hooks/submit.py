@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from logging import Logger
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_batch_cancel.aws.errors import translate
+from airflow_batch_cancel.aws.errors import AWS_ERRORS, translate
+from airflow_batch_cancel.observability import count_calls
 
 if TYPE_CHECKING:
     from airflow_batch_cancel.hooks.owned_job import OwnedJob
@@ -32,6 +31,10 @@ class BatchSubmitHook(BatchClientHook):
         """The botocore client, through which an owned job is submitted."""
         return _SubmittingClient(self, self.conn)
 
+    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a botocore client whose calls are counted."""
+        return count_calls(super().get_client_type(*args, **kwargs))
+
     def submit_client(self) -> Any:
         """Return a client that does not repeat calls by itself."""
         return self.get_client_type(config=self.config.merge(Config(retries={"total_max_attempts": 1})))
@@ -40,12 +43,13 @@ class BatchSubmitHook(BatchClientHook):
         """
         Return a client of its own for the kill: short timeouts, and its credentials resolved.
 
-        A kill interrupts whatever the main thread does, perhaps a call with the other client.
+        A kill interrupts whatever the main thread does, perhaps a call with the other client, or a metric
+        that holds a lock: its calls are not counted.
         """
         short = Config(
             connect_timeout=1, read_timeout=_KILL_READ_TIMEOUT_SECONDS, retries={"total_max_attempts": 1}
         )
-        client = self.get_client_type(config=self.config.merge(short))
+        client = super().get_client_type(config=self.config.merge(short))
         credentials = client._request_signer._credentials
         if credentials is not None:
             credentials.get_frozen_credentials()
@@ -69,26 +73,25 @@ class _SubmittingClient:
         return {"jobId": job_id, "jobName": parameters["jobName"]}
 
 
-def kill_now(client: Any, job_id: str, reason: str, log: Logger, budget_seconds: float) -> None:
+def kill_now(client: Any, job_id: str, reason: str, budget_seconds: float) -> str:
     """
     Terminate one job at once, as often as it takes within the budget. Raises nothing.
 
     :param client: from :meth:`BatchSubmitHook.kill_client`
     :param budget_seconds: Airflow kills a task five seconds after it has asked it to end
         (``escalation_delay`` in its supervisor)
+    :return: ``accepted``, or what AWS Batch answered last
     """
     last_call = time.monotonic() + budget_seconds - _KILL_READ_TIMEOUT_SECONDS
     pause = 0.1
     while True:
         try:
             client.terminate_job(jobId=job_id, reason=reason)
-        except (ClientError, BotoCoreError) as raised:
+        except AWS_ERRORS as raised:
             error = translate("TerminateJob", raised)
         else:
-            log.info("Asked AWS Batch to terminate job %s: %s", job_id, reason)
-            return
+            return "accepted"
         if not error.retryable or time.monotonic() + pause > last_call:
-            log.error("AWS Batch job %s could not be terminated: %s", job_id, error)
-            return
+            return str(error)
         time.sleep(pause)
         pause *= 2

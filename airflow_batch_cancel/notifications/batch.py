@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.common.compat.sdk import BaseNotifier
 
 from airflow_batch_cancel.aws.stop import StopProcedure
+from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import normalise_job_ids
 from airflow_batch_cancel.core.owner import Ownership
 from airflow_batch_cancel.core.policy import AT_ONCE, REASON_LENGTH, Policy
@@ -23,6 +24,7 @@ from airflow_batch_cancel.exceptions import (
 )
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.notifications.callbacks import RunCallback, TaskCallback, callback_of
+from airflow_batch_cancel.observability import count_outcomes
 from airflow_batch_cancel.selection import is_template, words
 from airflow_batch_cancel.triggers.shared import in_thread
 
@@ -119,7 +121,10 @@ class BatchCancelNotifier(BaseNotifier):
         hook = BatchCancelHook(aws_conn_id=self.aws_conn_id, region_name=self.region_name)
         told = self._told(callback, hook)
         found, problems = self._found(callback, hook)
-        return hook.procedure([*told, *found], self._policy(callback.cause)), problems
+        procedure = hook.procedure([*told, *found], self._policy(callback.cause))
+        for job_id in procedure.progress:
+            audit(DecidedBy.NOTIFIER, job_id, str(callback.of), callback.cause, "asked")
+        return procedure, problems
 
     def _told(self, callback: TaskCallback | RunCallback, hook: BatchCancelHook) -> list[str]:
         """Return the jobs that XComs tell, without those whose tags name another owner."""
@@ -158,6 +163,7 @@ class BatchCancelNotifier(BaseNotifier):
 
     def _finish(self, report: CancelReport, problems: list[str]) -> None:
         """Log what became of each job, and raise when something is left to be done."""
+        count_outcomes(report)
         self.log.info("%s%s", report.summary(), f"\n{report.table()}" if report.rows else "")
         for problem in [*problems, *(f"Not stopped: {row.describe()}" for row in report.failed)]:
             self.log.error("%s", problem)

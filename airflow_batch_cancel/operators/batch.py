@@ -22,6 +22,7 @@ from airflow_batch_cancel.exceptions import ArgumentError, JobsNotStoppedError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.hooks.owned_job import OwnedJob, was_cancelled
 from airflow_batch_cancel.hooks.submit import BatchSubmitHook
+from airflow_batch_cancel.observability import count_outcomes
 from airflow_batch_cancel.selection import SELECTION_FIELDS, JobSelectionMixin, is_template
 from airflow_batch_cancel.settings import deployment_id, kill_budget_seconds
 from airflow_batch_cancel.triggers.batch import BatchCancelTrigger, CancellableBatchTrigger
@@ -143,6 +144,7 @@ class BatchCancelOperator(JobSelectionMixin, AwsBaseOperator[BatchCancelHook]):
     def _finish(self, report: CancelReport) -> dict[str, Any]:
         """Log the report for people, and fail when it is not as asked for."""
         self.log.info("%s\n%s", report.summary(), report.table())
+        count_outcomes(report)
         for row in report.rows[:_LINKS_LOGGED]:
             self.log.info("%s in the console: %s", row.job_id, self._console_link(row.job_id))
         if not report.ok:

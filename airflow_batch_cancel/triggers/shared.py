@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_batch_cancel.aws.gateway import BatchGateway
+from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.owner import Owner, Ownership, PreviousTry
 from airflow_batch_cancel.core.plan import Operation
@@ -230,10 +231,8 @@ class Killer:
         answers = gateway.stop(Operation.TERMINATE, ids, reason[:REASON_LENGTH])
         for kill in kills:
             error = answers[kill.job_id]
-            if error is None:
-                log.info("Asked AWS Batch to terminate job %s of %s", kill.job_id, kill.owner)
-            else:
-                log.error("AWS Batch job %s of %s was not stopped: %s", kill.job_id, kill.owner, error)
+            why = f"its task was killed while deferred, and is {states[kill.owner]} now"
+            audit(DecidedBy.ON_KILL_TRIGGERER, kill.job_id, str(kill.owner), why, str(error or "accepted"))
 
 
 def _is_alive(kill: Kill, state: TaskState) -> bool:

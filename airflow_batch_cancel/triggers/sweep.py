@@ -9,6 +9,7 @@ from typing import Any
 from airflow.triggers.base import TriggerEvent
 
 from airflow_batch_cancel.aws.sweep import Sweep, SweepReport
+from airflow_batch_cancel.observability import count_sweep, span
 from airflow_batch_cancel.states import AirflowStates
 from airflow_batch_cancel.triggers.batch import BatchTrigger
 from airflow_batch_cancel.triggers.shared import in_thread
@@ -60,4 +61,7 @@ class BatchSweepTrigger(BatchTrigger):
             min_age=timedelta(seconds=self.min_age),
             max_jobs=self.max_jobs,
         )
-        return sweep.run(self.job_queues, dry_run=self.dry_run)
+        with span("sweep", queues=",".join(self.job_queues), dry_run=self.dry_run):
+            report = sweep.run(self.job_queues, dry_run=self.dry_run)
+        count_sweep(report)
+        return report

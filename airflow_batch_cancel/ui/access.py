@@ -12,9 +12,14 @@ from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_da
 from airflow.models.dag import DagModel
 from airflow.providers.common.compat.sdk import conf
 from fastapi import Depends, HTTPException, Request
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["CanEdit", "GetUserDep", "MayEditRun", "MaySeeJobs", "OwnPage", "SessionDep"]
+__all__ = ["CanEdit", "GetUserDep", "MayEditRun", "MaySeeJobs", "OwnPage", "SessionDep", "ShortBodies"]
 
+LONGEST_BODY = 2_000_000
+"""In bytes; ten thousand ids of array children, written with blanks, are half of that."""
 MaySeeJobs = Depends(requires_access_dag("GET", DagAccessEntity.TASK_INSTANCE))
 """The permission with which Airflow shows the task instances of the DAG in the path, ``dag_id``."""
 MayEditRun = Depends(requires_access_dag("PUT", DagAccessEntity.RUN))
@@ -56,3 +61,25 @@ def _refuse_foreign_pages(request: Request) -> None:
 
 OwnPage = Depends(_refuse_foreign_pages)
 """For every route that changes something."""
+
+
+class ShortBodies:
+    """
+    Refuse a body that is longer than any request here can be, or does not say how long it is.
+
+    FastAPI reads a body before it asks who sends it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the request, or let it through."""
+        headers = Headers(scope=scope) if scope["type"] == "http" else {}
+        length = headers.get("content-length", "0")
+        answer: ASGIApp = self._app
+        if "transfer-encoding" in headers:
+            answer = JSONResponse({"detail": "Content-Length: expected the length of the body"}, 411)
+        elif not length.isdecimal() or int(length) > LONGEST_BODY:
+            answer = JSONResponse({"detail": f"the body is longer than {LONGEST_BODY} bytes"}, 413)
+        await answer(scope, receive, send)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +13,8 @@ from typing import Annotated, Any
 from airflow.utils.session import create_session
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,13 +25,25 @@ from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import Outcome, observe
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobIdError
 from airflow_batch_cancel.settings import deployment_id
-from airflow_batch_cancel.ui.access import CanEdit, GetUserDep, MayEditRun, MaySeeJobs, OwnPage, SessionDep
+from airflow_batch_cancel.ui.access import (
+    CanEdit,
+    GetUserDep,
+    MayEditRun,
+    MaySeeJobs,
+    OwnPage,
+    SessionDep,
+    ShortBodies,
+)
 from airflow_batch_cancel.ui.audit import cancels_of
 from airflow_batch_cancel.ui.cancels import Cancel, Cancels, merge
 from airflow_batch_cancel.ui.run_jobs import FEW_ATTEMPTS, JobsOfRuns, Listing, RunJob, Source
 
 BUNDLE = Path(__file__).parent / "dist"
 MOST_JOBS = 10_000
+JobId = Annotated[str, Field(max_length=200)]
+"""An id or ARN, as long as an ARN can be."""
+TaskId = Annotated[str, Field(max_length=250, pattern=r"^[^\x00]+$")]
+"""As long as Airflow allows, and of characters that a database can be asked for."""
 _OF_RUN = "/dags/{dag_id}/dagRuns/{run_id}"
 
 
@@ -43,8 +57,8 @@ class CancelRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    job_ids: Annotated[list[str], Field(max_length=MOST_JOBS, min_length=1)] | None = None
-    task_id: str | None = None
+    job_ids: Annotated[list[JobId], Field(max_length=MOST_JOBS, min_length=1)] | None = None
+    task_id: TaskId | None = None
     map_index: int | None = None
     reason: Annotated[str, Field(min_length=1, max_length=REASON_LENGTH)]
     terminate_after: Annotated[float, Field(ge=0, le=7 * 24 * 3600)] | None = 0
@@ -66,7 +80,7 @@ def list_jobs(
     session: SessionDep,
     user: GetUserDep,
     can_edit: CanEdit,
-    task_id: str | None = None,
+    task_id: TaskId | None = None,
     map_index: int | None = None,
 ) -> dict[str, Any]:
     """Return the jobs of a run, of one of its tasks, or of a task instance."""
@@ -126,8 +140,10 @@ def create_app() -> FastAPI:
     app = FastAPI(title="Batch jobs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.jobs = JobsOfRuns(deployment_id())
     app.state.cancels = Cancels()
+    app.add_middleware(ShortBodies)
     app.include_router(router)
     app.mount("/static", StaticFiles(directory=BUNDLE, check_dir=False), name="static")
+    app.add_exception_handler(RequestValidationError, _bad_request)
     app.add_exception_handler(ArgumentError, _bad_argument)
     app.add_exception_handler(BatchCancelError, _bad_gateway)
     return app
@@ -212,6 +228,13 @@ def _outcome(job: Job, recorded: str | None) -> Outcome | None:
 
 def _iso(instant: datetime | None) -> str | None:
     return instant.isoformat() if instant else None
+
+
+def _bad_request(_: Request, error: Exception) -> Response:
+    """Say where the request is wrong, without its values: not every one of them can be sent back as JSON."""
+    assert isinstance(error, RequestValidationError)
+    detail = [{name: one[name] for name in ("loc", "msg", "type")} for one in error.errors()]
+    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")
 
 
 def _bad_argument(_: Request, error: Exception) -> JSONResponse:

@@ -17,6 +17,7 @@ from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.core.owner import Run
 from airflow_batch_cancel.core.report import CancelReport
 from airflow_batch_cancel.database import mark_failed
+from airflow_batch_cancel.observability import count_outcomes
 from airflow_batch_cancel.ui import audit
 from airflow_batch_cancel.ui.run_jobs import RunJob
 
@@ -166,7 +167,9 @@ async def _carry_out(cancel: Cancel, row_id: int) -> None:
     finally:
         ended.set()
         await telling
-        log.info("Cancel %s: %s", cancel.cancel_id, cancel.report().summary())
+        report = cancel.report()
+        count_outcomes(report)
+        log.info("Cancel %s: %s", cancel.cancel_id, report.summary())
 
 
 async def _tell(cancel: Cancel, row_id: int, ended: asyncio.Event) -> None:

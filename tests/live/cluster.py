@@ -80,6 +80,8 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._dags = dags
         self.settings = dict(settings or {})
+        self.secret_key = "test"
+        self.session_token = "test"
         self._say = say
         self._keep_home = keep_home
         self._postgres = Postgres() if postgres else None
@@ -467,8 +469,12 @@ class Cluster:
         connection = {
             "conn_type": "aws",
             "login": "test",
-            "password": "test",
-            "extra": {"region_name": "us-east-1", "endpoint_url": self.simulator_url},
+            "password": self.secret_key,
+            "extra": {
+                "region_name": "us-east-1",
+                "endpoint_url": self.simulator_url,
+                "aws_session_token": self.session_token,
+            },
         }
         inherited = {
             key: value

@@ -13,6 +13,7 @@ from botocore.exceptions import (
 from botocore.exceptions import (
     ConnectionError as NoConnection,
 )
+from botocore.parsers import ResponseParserError
 
 from airflow_batch_cancel.exceptions import (
     AccessDeniedError,
@@ -21,6 +22,8 @@ from airflow_batch_cancel.exceptions import (
     ThrottledError,
 )
 
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
+"""Everything that a call of a botocore client raises: an error of AWS, no answer, or one that is none."""
 _THROTTLED = frozenset(
     {
         "TooManyRequestsException",
@@ -70,15 +73,15 @@ def api_error(operation: str, code: str, message: str, http_status: int = 0) -> 
     return BatchApiError(operation, code, message)
 
 
-def translate(operation: str, error: ClientError | BotoCoreError) -> BatchApiError:
+def translate(operation: str, error: ClientError | BotoCoreError | ResponseParserError) -> BatchApiError:
     """Return the error that stands for what botocore raised."""
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        return api_error(operation, answer.get("Code", "Unknown"), answer.get("Message", ""), status)
+        return api_error(operation, str(answer.get("Code", "Unknown")), answer.get("Message", ""), status)
     name = type(error).__name__
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDeniedError(operation, name, str(error))
-    if isinstance(error, (HTTPClientError, NoConnection)):
+    if isinstance(error, (HTTPClientError, NoConnection, ResponseParserError)):
         return ServiceUnavailableError(operation, name, str(error))
     return BatchApiError(operation, name, str(error))

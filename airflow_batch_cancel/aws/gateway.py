@@ -8,11 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from airflow_batch_cancel.aws.batches import IDS_PER_DESCRIBE, IDS_PER_STOP, Lane, chunks, stop_lanes
 from airflow_batch_cancel.aws.clock import Clock, SystemClock
-from airflow_batch_cancel.aws.errors import api_error, translate
+from airflow_batch_cancel.aws.errors import AWS_ERRORS, api_error, translate
 from airflow_batch_cancel.aws.pace import Pace, backoff_seconds
 from airflow_batch_cancel.core.jobs import LIVE_STATUSES, Job
 from airflow_batch_cancel.core.plan import Operation
@@ -69,7 +67,7 @@ class BatchGateway:
         Describe any number of jobs, 100 ids a call.
 
         An error concerns the ids of its call only; a call that AWS refuses for an id in it is divided until
-        the error is that id's alone.
+        the error is that id's alone. A row for a job that was not asked for is passed over.
         """
         described = Described()
         for part in self._side_by_side(self._describe_chunk, chunks(job_ids, IDS_PER_DESCRIBE)):
@@ -84,8 +82,8 @@ class BatchGateway:
             if len(ids) == 1 or error.retryable or isinstance(error, AccessDeniedError):
                 return Described(errors=dict.fromkeys(ids, error))
         else:
-            jobs = (Job.from_description(row) for row in answer.get("jobs", ()))
-            return Described({job.job_id: job for job in jobs})
+            rows = (row for row in _rows(answer, "jobs") if row.get("jobId") in ids)
+            return Described({row["jobId"]: Job.from_description(row) for row in rows})
         middle = len(ids) // 2
         first, second = self._describe_chunk(ids[:middle]), self._describe_chunk(ids[middle:])
         return Described({**first.jobs, **second.jobs}, {**first.errors, **second.errors})
@@ -120,7 +118,7 @@ class BatchGateway:
         return [
             row["jobId"]
             for row in rows
-            if row["jobName"] == job_name
+            if row.get("jobName") == job_name
             and (finished_too or row.get("status") not in ("SUCCEEDED", "FAILED"))
         ]
 
@@ -161,7 +159,7 @@ class BatchGateway:
             self._pace.wait_for_turn()
             try:
                 answer: dict[str, Any] = method(**parameters)
-            except (ClientError, BotoCoreError) as raised:
+            except AWS_ERRORS as raised:
                 error = translate(operation, raised)
                 self._note(error)
                 if not error.retryable or attempt == attempts:
@@ -175,10 +173,13 @@ class BatchGateway:
     def _list(self, **parameters: Any) -> Iterator[dict[str, Any]]:
         while True:
             answer = self.call("ListJobs", **parameters)
-            yield from answer.get("jobSummaryList", ())
-            if not answer.get("nextToken"):
+            yield from (row for row in _rows(answer, "jobSummaryList") if isinstance(row.get("jobId"), str))
+            token = answer.get("nextToken")
+            if not token:
                 return
-            parameters["nextToken"] = answer["nextToken"]
+            if token == parameters.get("nextToken"):
+                raise BatchApiError("ListJobs", "RepeatedToken", "the list goes on where it has begun")
+            parameters["nextToken"] = token
 
     def _stop_lane(self, operation: Operation, lane: Lane, reason: str, tell: Tell) -> StopAnswers:
         answers: StopAnswers = {}
@@ -221,9 +222,12 @@ class BatchGateway:
             return dict.fromkeys(ids, error)
         silent = api_error(operation, "MissingFromAnswer", "the answer does not mention the job")
         answers: StopAnswers = dict.fromkeys(ids, silent)
-        answers.update(dict.fromkeys(answer.get("successful", ())))
-        for row in answer.get("errors", ()):
-            answers[row["job"]] = api_error(operation, row.get("code", "Unknown"), row.get("message", ""))
+        successful = answer.get("successful") or ()
+        answers.update(dict.fromkeys(job_id for job_id in ids if job_id in successful))
+        for row in _rows(answer, "errors"):
+            if row.get("job") in ids:
+                code, message = str(row.get("code", "Unknown")), str(row.get("message", ""))
+                answers[row["job"]] = api_error(operation, code, message)
         return answers
 
     def _note(self, error: BatchApiError) -> None:
@@ -241,6 +245,11 @@ class BatchGateway:
             return [work(item) for item in items]
         with ThreadPoolExecutor(min(PARALLEL_CALLS, len(items)), thread_name_prefix="batch-cancel") as pool:
             return list(pool.map(work, items))
+
+
+def _rows(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return the structures of a list in an answer; none where it is missing."""
+    return [row for row in answer.get(name) or () if isinstance(row, dict)]
 
 
 _METHODS = {

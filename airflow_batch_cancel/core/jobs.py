@@ -11,8 +11,10 @@ from typing import Any
 
 from airflow_batch_cancel.exceptions import ArgumentError, JobIdError
 
-_JOB_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}([:#]\d{1,5})?", re.I)
-_ARN = re.compile(r"arn:aws[\w-]*:batch:(?P<region>[\w-]+):\d{12}:(?P<kind>[\w-]+)/(?P<id>\S+)")
+_JOB_ID = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}([:#]\d{1,5})?", re.IGNORECASE | re.ASCII
+)
+_ARN = re.compile(r"arn:aws[\w-]*:batch:(?P<region>[\w-]+):\d{12}:(?P<kind>[\w-]+)/(?P<id>\S+)", re.ASCII)
 
 
 class JobStatus(StrEnum):
@@ -62,7 +64,8 @@ class Job:
     One job out of a DescribeJobs answer (botocore's shape ``JobDetail``).
 
     Every field but the id may be missing from AWS's answer: it omits ``startedAt`` of a job that has not
-    started although the model requires it, and the two flags unless they are set.
+    started although the model requires it, and the two flags unless they are set. One that is not of its type
+    counts as missing.
     """
 
     job_id: str
@@ -87,23 +90,24 @@ class Job:
 
         :param description: one element of ``jobs``; only ``jobId`` is required
         """
-        array = description.get("arrayProperties") or {}
-        depends_on = (edge.get("jobId") for edge in description.get("dependsOn") or ())
+        array = _field(description, "arrayProperties", Mapping, {})
+        edges = (edge for edge in _field(description, "dependsOn", list, []) if isinstance(edge, Mapping))
+        depends_on = (_field(edge, "jobId", str, "") for edge in edges)
         return cls(
             job_id=description["jobId"],
-            name=description.get("jobName") or "",
-            status=JobStatus(description.get("status") or "UNKNOWN"),
-            status_reason=description.get("statusReason") or "",
-            is_cancelled=bool(description.get("isCancelled")),
-            is_terminated=bool(description.get("isTerminated")),
-            created_at=_instant(description.get("createdAt")),
-            started_at=_instant(description.get("startedAt")),
-            stopped_at=_instant(description.get("stoppedAt")),
-            queue=description.get("jobQueue") or "",
+            name=_field(description, "jobName", str, ""),
+            status=JobStatus(_field(description, "status", str, "UNKNOWN")),
+            status_reason=_field(description, "statusReason", str, ""),
+            is_cancelled=_field(description, "isCancelled", bool, False),
+            is_terminated=_field(description, "isTerminated", bool, False),
+            created_at=_instant(description, "createdAt"),
+            started_at=_instant(description, "startedAt"),
+            stopped_at=_instant(description, "stoppedAt"),
+            queue=_field(description, "jobQueue", str, ""),
             depends_on=tuple(job_id for job_id in depends_on if job_id),
-            array_size=array.get("size"),
-            array_summary=array.get("statusSummary") or {},
-            tags=description.get("tags") or {},
+            array_size=_field(array, "size", int, None),
+            array_summary=_values_of(int, _field(array, "statusSummary", Mapping, {})),
+            tags=_values_of(str, _field(description, "tags", Mapping, {})),
         )
 
     @property
@@ -137,8 +141,22 @@ class Job:
         return sum(self.array_summary.get(status, 0) for status in statuses)
 
 
-def _instant(epoch_milliseconds: int | None) -> datetime | None:
-    return datetime.fromtimestamp(epoch_milliseconds / 1000, UTC) if epoch_milliseconds else None
+def _field(row: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:
+    value = row.get(name)
+    return value if isinstance(value, kind) else default
+
+
+def _values_of(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if isinstance(value, kind)}
+
+
+def _instant(row: Mapping[str, Any], name: str) -> datetime | None:
+    """Read a time; AWS Batch counts in milliseconds since the epoch."""
+    milliseconds = _field(row, name, int, 0)
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
+    except (OverflowError, ValueError):
+        return None
 
 
 def normalise_job_ids(job_ids: str | Iterable[str], region_name: str | None = None) -> list[str]:

@@ -152,8 +152,8 @@ class Ownership:
                 dag_id=decode_tag_value(tags[TAG_DAG_ID]),
                 run_id=decode_tag_value(tags[TAG_RUN_ID]),
                 task_id=decode_tag_value(tags[TAG_TASK_ID]),
-                map_index=int(tags[TAG_MAP_INDEX]),
-                try_number=int(tags[TAG_TRY_NUMBER]),
+                map_index=_number(tags[TAG_MAP_INDEX]),
+                try_number=_number(tags[TAG_TRY_NUMBER]),
             )
             found = cls(
                 owner,
@@ -222,6 +222,13 @@ def decode_tag_value(text: str) -> str:
         raise ValueError(f"not an encoded tag value: {text!r}")
     pieces = re.split(r"((?:=[0-9A-F]{2})+)", text)
     return "".join(_unescape(piece) if piece.startswith("=") else piece for piece in pieces)
+
+
+def _number(text: str) -> int:
+    """Read a number as Python writes it; ``int()`` would take "+1", " 1" and "1_0" as well."""
+    if not re.fullmatch(r"-?(0|[1-9][0-9]{0,8})", text):
+        raise ValueError(f"not a number of a tag: {text!r}")
+    return int(text)
 
 
 def is_cut(text: str) -> bool:

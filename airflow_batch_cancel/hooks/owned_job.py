@@ -8,9 +8,7 @@ from datetime import timedelta
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from airflow_batch_cancel.aws.errors import translate
+from airflow_batch_cancel.aws.errors import AWS_ERRORS, translate
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.pace import backoff_seconds
 from airflow_batch_cancel.core.jobs import Job
@@ -121,7 +119,7 @@ class OwnedJob:
             if self.job_id is None and self._unanswered:
                 self.job_id = self._find_unanswered(self._unanswered)
             return None if self.job_id is None else self._stop_unless_finished(self.job_id, cause)
-        except (BatchCancelError, BotoCoreError) as error:
+        except (BatchCancelError, *AWS_ERRORS) as error:
             self._log.error("AWS Batch job %s could not be stopped: %s", self.job_id or "", error)
             return None
 
@@ -211,7 +209,7 @@ class OwnedJob:
         self._unanswered = parameters
         try:
             answer = client.submit_job(**parameters)
-        except (ClientError, BotoCoreError) as raised:
+        except AWS_ERRORS as raised:
             raise translate("SubmitJob", raised) from raised
         if not answer.get("jobId"):
             raise ServiceUnavailableError("SubmitJob", "NoJobId", "the answer has no jobId")

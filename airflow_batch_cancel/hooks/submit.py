@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
-from airflow_batch_cancel.aws.errors import translate
+from airflow_batch_cancel.aws.errors import AWS_ERRORS, translate
 
 if TYPE_CHECKING:
     from airflow_batch_cancel.hooks.owned_job import OwnedJob
@@ -82,7 +81,7 @@ def kill_now(client: Any, job_id: str, reason: str, log: Logger, budget_seconds:
     while True:
         try:
             client.terminate_job(jobId=job_id, reason=reason)
-        except (ClientError, BotoCoreError) as raised:
+        except AWS_ERRORS as raised:
             error = translate("TerminateJob", raised)
         else:
             log.info("Asked AWS Batch to terminate job %s: %s", job_id, reason)

@@ -22,8 +22,11 @@ from airflow_batch_cancel.exceptions import (
     ThrottledError,
 )
 
-AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError)
-"""Everything that a call of a botocore client raises: an error of AWS, no answer, or one that is none."""
+AWS_ERRORS = (ClientError, BotoCoreError, ResponseParserError, AttributeError, TypeError, ValueError)
+"""
+What a call of a botocore client raises: an error of AWS, no answer, or one that botocore's parser stumbles
+over, since it trusts the types in it.
+"""
 _THROTTLED = frozenset(
     {
         "TooManyRequestsException",
@@ -73,8 +76,12 @@ def api_error(operation: str, code: str, message: str, http_status: int = 0) -> 
     return BatchApiError(operation, code, message)
 
 
-def translate(operation: str, error: ClientError | BotoCoreError | ResponseParserError) -> BatchApiError:
-    """Return the error that stands for what botocore raised."""
+def translate(operation: str, error: Exception) -> BatchApiError:
+    """
+    Return the error that stands for what botocore raised.
+
+    :param error: one of ``AWS_ERRORS``
+    """
     if isinstance(error, ClientError):
         answer = error.response.get("Error", {})
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -82,6 +89,8 @@ def translate(operation: str, error: ClientError | BotoCoreError | ResponseParse
     name = type(error).__name__
     if isinstance(error, _NO_CREDENTIALS):
         return AccessDeniedError(operation, name, str(error))
-    if isinstance(error, (HTTPClientError, NoConnection, ResponseParserError)):
+    if not isinstance(error, BotoCoreError):
+        return ServiceUnavailableError(operation, "UnreadableAnswer", f"{name}: {error}")
+    if isinstance(error, (HTTPClientError, NoConnection)):
         return ServiceUnavailableError(operation, name, str(error))
     return BatchApiError(operation, name, str(error))

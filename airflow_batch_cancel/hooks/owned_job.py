@@ -8,6 +8,8 @@ from datetime import timedelta
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError
+
 from airflow_batch_cancel.aws.errors import AWS_ERRORS, translate
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.pace import backoff_seconds
@@ -119,7 +121,7 @@ class OwnedJob:
             if self.job_id is None and self._unanswered:
                 self.job_id = self._find_unanswered(self._unanswered)
             return None if self.job_id is None else self._stop_unless_finished(self.job_id, cause)
-        except (BatchCancelError, *AWS_ERRORS) as error:
+        except (BatchCancelError, BotoCoreError) as error:
             self._log.error("AWS Batch job %s could not be stopped: %s", self.job_id or "", error)
             return None
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from airflow.exceptions import AirflowConfigException
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_batch_cancel.exceptions import ArgumentError
 
 SECTION = "batch_cancel"
 _LONGEST_KILL_SECONDS = 4.5
+_LONGEST_SECONDS = 30 * 24 * 3600.0
+_MOST_JOBS = 1_000_000
 
 
 def deployment_id() -> str:
@@ -17,12 +20,15 @@ def deployment_id() -> str:
 
 def adopt_batch_operators() -> bool:
     """Return whether every stock ``BatchOperator`` is to behave as a ``CancellableBatchOperator``."""
-    return bool(conf.getboolean(SECTION, "adopt_batch_operators", fallback=False))
+    try:
+        return bool(conf.getboolean(SECTION, "adopt_batch_operators", fallback=False))
+    except AirflowConfigException:
+        raise _refused("adopt_batch_operators", "True or False") from None
 
 
 def poll_interval_seconds() -> float:
     """Return how often, at most, one triggerer looks at the jobs of deferred tasks."""
-    return _seconds("poll_interval", 5.0, 0.1, float("inf"))
+    return _seconds("poll_interval", 5.0, 0.1, _LONGEST_SECONDS)
 
 
 def kill_budget_seconds() -> float:
@@ -32,20 +38,29 @@ def kill_budget_seconds() -> float:
 
 def sweep_min_age_seconds() -> float:
     """Return how old a job must be before a sweep judges it."""
-    return _seconds("sweep_min_age", 60.0, 0.0, float("inf"))
+    return _seconds("sweep_min_age", 60.0, 0.0, _LONGEST_SECONDS)
 
 
 def sweep_max_jobs() -> int:
     """Return how many jobs one sweep may stop; when it would stop more, it stops none."""
-    value = conf.getint(SECTION, "sweep_max_jobs", fallback=100)
-    if value < 1:
-        raise ArgumentError("[batch_cancel] sweep_max_jobs", value, "a whole number above 0")
-    return int(value)
+    return int(_number("sweep_max_jobs", 100, int, 1, _MOST_JOBS, "a whole number"))
 
 
 def _seconds(option: str, default: float, least: float, most: float) -> float:
-    value = conf.getfloat(SECTION, option, fallback=default)
+    return _number(option, default, float, least, most, "seconds")
+
+
+def _number(
+    option: str, default: float, kind: type[int] | type[float], least: float, most: float, what: str
+) -> float:
+    try:
+        value = kind(conf.get(SECTION, option, fallback=default))
+    except ValueError:
+        value = kind(-1)
     if not least <= value <= most:
-        expected = f"seconds from {least:g}" + (f" to {most:g}" if most < float("inf") else "")
-        raise ArgumentError(f"[batch_cancel] {option}", value, expected)
-    return float(value)
+        raise _refused(option, f"{what} from {least:g} to {most:g}")
+    return value
+
+
+def _refused(option: str, expected: str) -> ArgumentError:
+    return ArgumentError(f"[{SECTION}] {option}", conf.get(SECTION, option), expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -54,11 +54,11 @@ class BatchSweepOperator(AwsBaseOperator[BatchCancelHook]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if not job_queues:
+        if not job_queues or not isinstance(job_queues, (str, Iterable)):
             raise ArgumentError("job_queues", job_queues, "names or ARNs of AWS Batch job queues")
         if min_age is not None and (not isinstance(min_age, timedelta) or min_age < timedelta(0)):
             raise ArgumentError("min_age", min_age, "a timedelta of 0 or more")
-        if max_jobs is not None and (not isinstance(max_jobs, int) or max_jobs < 1):
+        if max_jobs is not None and (type(max_jobs) is not int or max_jobs < 1):
             raise ArgumentError("max_jobs", max_jobs, "a whole number above 0")
         self.job_queues = job_queues
         self.min_age = min_age

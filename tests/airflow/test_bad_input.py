@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_batch_cancel import settings
-from airflow_batch_cancel.core.owner import Ownership
+from airflow_batch_cancel.core.owner import Owner, Ownership, Run
 from airflow_batch_cancel.exceptions import ArgumentError
-from airflow_batch_cancel.operators.batch import BatchCancelOperator, CancellableBatchOperator
+from airflow_batch_cancel.hooks.batch import BatchCancelHook
+from airflow_batch_cancel.operators.batch import BatchCancelOperator
 from airflow_batch_cancel.operators.sweep import BatchSweepOperator
 from airflow_batch_cancel.selection import job_id_in_xcom
 from airflow_batch_cancel.sensors.batch import BatchCancelSensor
@@ -93,18 +94,14 @@ def test_an_xcom_that_looks_right_and_is_not_fails_the_task(run, batch, caplog, 
     assert not batch.calls
 
 
-def test_a_run_id_of_odd_characters_owns_its_jobs(run, batch):
-    """Its job is found by its tags, and stopped; the job of the next run beside it is not."""
-    with DAG("odd_run", schedule=None) as dag:
-        CancellableBatchOperator(task_id="submit", job_name="odd", **SUBMIT) >> BatchCancelOperator(
-            task_id="cancel", job_queues=["default"], **QUICK
-        )
-    ran = run(dag, run_id=ODD_RUN_ID)
-    assert ran.state("cancel") == "success"
-    (mine,) = batch.jobs()
-    owner = Ownership.from_tags(mine.tags).owner
-    other = batch.submit("odd", status="RUNNING", tags=Ownership(replace(owner, run_id=ODD_RUN_ID)).tags())
-    assert not batch.job(other).finished
+def test_a_run_id_of_odd_characters_owns_its_jobs_and_no_others(connection, batch):
+    """Tags, not texts that look alike, say whose a job is."""
+    owner = Owner("tests", "dag", ODD_RUN_ID, "task", -1, 1)
+    mine = batch.submit(status="RUNNING", tags=Ownership(owner).tags())
+    for other in (ODD_RUN_ID.lower() + "X", ODD_RUN_ID[:-1], ODD_RUN_ID.replace("+", " "), "x"):
+        batch.submit(status="RUNNING", tags=Ownership(replace(owner, run_id=other)).tags())
+    found = BatchCancelHook().find_jobs(Run("tests", "dag", ODD_RUN_ID), ["default"])
+    assert [job.job_id for job, _ in found] == [mine]
 
 
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""A DAG that knows nothing of airflow-batch-cancel; ``adopt_batch_operators`` protects its job all the same."""
+"""A DAG that knows nothing of airflow-batch-cancel; ``adopt_batch_operators`` protects its job."""
 
 from __future__ import annotations
 

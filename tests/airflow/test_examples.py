@@ -70,6 +70,16 @@ def test_stock_operator(example, batch, monkeypatch):
     assert Ownership.from_tags(batch.jobs()[0].tags).owner.dag_id == "stock_operator"
 
 
+def test_cancel_from_callbacks(run, batch):
+    """As it stands, but for its patience: the task gives up, and the callback takes its job along."""
+    dag = runpy.run_path(str(EXAMPLES["cancel_from_callbacks"]))["dag"]
+    job = dag.get_task("job")
+    job.poll_interval, job.max_retries = 1, 1
+    assert run(dag).run.state == "failed"
+    assert not batch.alive()
+    assert "cancel_from_callbacks" in batch.jobs()[0].status_reason
+
+
 def test_every_example_is_run():
     """Here, with the operator that it shows, or in the demo."""
     tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))

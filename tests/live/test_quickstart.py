@@ -58,9 +58,9 @@ def processes_of(home: Path) -> list[psutil.Process]:
 @pytest.mark.timeout(400)
 def test_the_quickstart_works_by_copy_and_paste(environment: dict[str, str], tmp_path: Path) -> None:
     """Each command succeeds, the job is terminated for the reason given, and nothing is left running."""
-    script = "\n".join(["set -e", *COMMANDS]).replace("8900", str(unused_port()))
+    script = "\n".join(["set -e -m", *COMMANDS]).replace("8900", str(unused_port()))
     done = subprocess.run(
-        ["bash", "-m", "-c", script],
+        ["bash", "-c", script],
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -1,13 +1,14 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test matrix audit lint format demo wheel clean postgres chromium bundle screenshots
+.PHONY: test matrix audit lint format docs demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 UI := airflow_batch_cancel/ui
 NODE_STAMP := $(UI)/node_modules/.package-lock.json
-DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build hatchling hypothesis mypy playwright psycopg2-binary pip-audit pytest pytest-timeout ruff statsd
+DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build furo hatchling hypothesis mypy myst-parser pip-audit \
+  playwright psycopg2-binary pytest pytest-timeout ruff sphinx sphinx-copybutton statsd
 
-test: lint postgres chromium $(NODE_STAMP)
+test: lint docs postgres chromium $(NODE_STAMP)
 	$(RUN)/python -m pytest
 
 # Every death of a task, some twenty minutes; ONLY="clear" plays the rows whose names contain that.
@@ -26,6 +27,9 @@ audit: $(STAMP)
 format: $(STAMP)
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
+
+docs: $(STAMP)
+	AIRFLOW_HOME=$(CURDIR)/build/airflow $(RUN)/sphinx-build --quiet --fail-on-warning --keep-going docs build/docs
 
 demo: $(STAMP)
 	$(RUN)/python -m tests.live.demo $(if $(KEEP),--keep)

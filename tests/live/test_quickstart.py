@@ -34,6 +34,8 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
         "PIP_DRY_RUN": "1",
         "PIP_NO_INDEX": "1",
         "PIP_NO_BUILD_ISOLATION": "0",
+        # Airflow would fork a process for each of 32 tasks.
+        "AIRFLOW__CORE__PARALLELISM": "4",
         # The ports of whoever tries it by hand may be in use.
         "AIRFLOW__API__PORT": url.rpartition(":")[2],
         "AIRFLOW__API__BASE_URL": url,

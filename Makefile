@@ -41,7 +41,6 @@ bundle: $(NODE_STAMP)
 # The pictures in the documentation.
 screenshots: $(STAMP) chromium
 	SCREENSHOTS=docs/images $(RUN)/python -m pytest tests/ui/test_page.py -k looks_like_airflow
-	$(RUN)/python -m tests.live.graph
 
 wheel: $(STAMP)
 	$(RUN)/python -m build --wheel --no-isolation

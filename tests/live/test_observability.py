@@ -96,7 +96,8 @@ def test_what_is_told_and_what_is_not(cluster, statsd, otlp):
     orphan = {"name": owner.job_name("x"), "status": "RUNNING", "tags": Ownership(owner).tags()}
     job_id = cluster.simulator("POST", "/jobs/submit", orphan)["result"]
     swept = cluster.trigger("observed_sweep")
-    assert cluster.wait_for_run("observed_sweep", swept) == "success"
+    ended = cluster.wait_for_run("observed_sweep", swept)
+    assert ended == "success", cluster.task_log("observed_sweep", swept, "sweep")
     assert not cluster.batch_alive()
 
     lines = written(cluster).replace(b'\\"', b'"').decode(errors="replace")

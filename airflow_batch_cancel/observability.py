@@ -119,9 +119,10 @@ def _initialised() -> Any:
     try:
         from airflow.sdk.observability import stats
         from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
-    except ImportError:  # before Airflow 3.3
-        from airflow.stats import Stats
+
+        stats.initialize(factory=get_stats_factory(), export_legacy_names=False)
+    except (ImportError, AttributeError):  # before Airflow 3.3
+        from airflow.providers.common.compat.sdk import Stats
 
         return Stats
-    stats.initialize(factory=get_stats_factory(), export_legacy_names=False)
     return stats

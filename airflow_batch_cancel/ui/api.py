@@ -24,7 +24,6 @@ from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import Outcome, observe
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobIdError
-from airflow_batch_cancel.settings import deployment_id
 from airflow_batch_cancel.ui.access import (
     CanEdit,
     GetUserDep,
@@ -138,7 +137,7 @@ def follow(request: Request, dag_id: str, run_id: str, cancel_id: str, session: 
 def create_app() -> FastAPI:
     """Return the app, to be mounted by Airflow; it lists its routes nowhere, as that would be open to all."""
     app = FastAPI(title="Batch jobs", openapi_url=None, docs_url=None, redoc_url=None, lifespan=_lifespan)
-    app.state.jobs = JobsOfRuns(deployment_id())
+    app.state.jobs = JobsOfRuns()
     app.state.cancels = Cancels()
     app.add_middleware(ShortBodies)
     app.include_router(router)

@@ -21,6 +21,7 @@ from airflow_batch_cancel.core.owner import Owner, Ownership, Run
 from airflow_batch_cancel.database import Instance, instances_of_run, rendered_fields
 from airflow_batch_cancel.exceptions import ArgumentError, BatchApiError, BatchCancelError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
+from airflow_batch_cancel.settings import deployment_id
 
 _PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
 FEW_ATTEMPTS = 2
@@ -126,22 +127,17 @@ class _Claim:
 
 
 class JobsOfRuns:
-    """
-    Finds the jobs of runs. One for an API server: it remembers clients, finished jobs and searches.
+    """Finds the jobs of runs. One for an API server: it remembers clients, finished jobs and searches."""
 
-    :param deployment: ``[batch_cancel] deployment_id``
-    """
-
-    def __init__(self, deployment: str) -> None:
-        self._deployment = deployment
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hooks: TTLCache[Source, BatchCancelHook] = TTLCache(64, _CLIENT_SECONDS)
         self._finished: LRUCache[tuple[Source, str], Job] = LRUCache(_FINISHED_JOBS)
         self._searches: TTLCache[Any, tuple[list[_Claim], list[str]]] = TTLCache(256, _SEARCH_SECONDS)
 
     def run(self, dag_id: str, run_id: str) -> Run:
-        """Return the run of this deployment."""
-        return Run(self._deployment, dag_id, run_id)
+        """Return the run of this deployment; a wrong setting is the error of a request, not of the server."""
+        return Run(deployment_id(), dag_id, run_id)
 
     def listing(
         self, session: Session, run: Run, task_id: str | None = None, map_index: int | None = None

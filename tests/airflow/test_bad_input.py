@@ -19,6 +19,7 @@ from airflow_batch_cancel.operators.batch import BatchCancelOperator
 from airflow_batch_cancel.operators.sweep import BatchSweepOperator
 from airflow_batch_cancel.selection import job_id_in_xcom
 from airflow_batch_cancel.sensors.batch import BatchCancelSensor
+from airflow_batch_cancel.ui.plugin import BatchCancelPlugin
 
 JOB = "11111111-1111-4111-8111-111111111111"
 QUICK = {"poll_interval": timedelta(seconds=0.2), "timeout": timedelta(seconds=20)}
@@ -130,6 +131,17 @@ def test_a_deployment_id_that_no_tag_can_hold_is_refused(monkeypatch, value):
     monkeypatch.setenv("AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID", value)
     with pytest.raises(ArgumentError, match=r"deployment_id"):
         settings.deployment_id()
+
+
+def test_no_wrong_setting_keeps_the_api_server_from_starting(monkeypatch):
+    """Airflow asks the plugin for its app while it starts; what is wrong is told to who asks for jobs."""
+    for option in [*SETTINGS, "deployment_id"]:
+        monkeypatch.setenv(f"AIRFLOW__BATCH_CANCEL__{option.upper()}", "x" * 300)
+    plugin = BatchCancelPlugin()
+    (app,) = plugin.fastapi_apps
+    assert plugin.react_apps
+    with pytest.raises(ArgumentError, match="deployment_id"):
+        app["app"].state.jobs.run("dag", "run")
 
 
 @pytest.mark.parametrize("operator", [BatchCancelOperator, BatchCancelSensor])

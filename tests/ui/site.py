@@ -23,17 +23,24 @@ DAGS = Path(__file__).parent / "dags"
 DEPLOYMENT = "live-tests"
 NOBODY = "http://127.0.0.1:9"
 """An address at which nobody listens."""
+SECRET = "Wh1t3R4bb1t/SecretAccessKey"
+TOKEN = "Ch3sh1r3C4t/SessionToken"
 ROLES = ("admin", "op", "user", "viewer")
 
 
 def simple_site() -> Cluster:
-    """Airflow with its own simple auth manager, and a user of each role, called like it."""
+    """
+    Airflow with its own simple auth manager, and a user of each role, called like it.
+
+    The one called ``user`` has the DAG ``tab`` only, and the AWS connections have secrets to recognise.
+    """
     cluster = Cluster(
         DAGS,
         {
             "AIRFLOW_CONN_NOWHERE": json.dumps(
                 {"conn_type": "aws", "login": "x", "password": "x", "extra": {"endpoint_url": NOBODY}}
             ),
+            "AIRFLOW__CORE__AUTH_MANAGER": "tests.ui.one_dag_auth_manager.OneDagAuthManager",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_ALL_ADMINS": "False",
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{role}:{role}" for role in ROLES),
         },
@@ -41,6 +48,7 @@ def simple_site() -> Cluster:
         login=("admin", "admin"),
         prepare=lambda cluster: cluster.airflow("dags", "reserialize"),
     )
+    cluster.secret_key, cluster.session_token = SECRET, TOKEN
     passwords = cluster.home / "passwords.json"
     passwords.write_text(json.dumps({role: role for role in ROLES}))
     cluster.settings["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] = str(passwords)

@@ -12,25 +12,13 @@ from fastapi.routing import APIRoute
 
 from airflow_batch_cancel.ui.api import create_app
 from tests.live.cluster import Cluster
-from tests.ui.site import ROLES, Run, as_user, simple_site, start_run
+from tests.ui.site import ROLES, SECRET, TOKEN, Run, as_user, start_run
 
 pytestmark = [pytest.mark.live, pytest.mark.timeout(300)]
 
 REASON = {"reason": "enough"}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-SECRET = "Wh1t3R4bb1t/SecretAccessKey"
-TOKEN = "Ch3sh1r3C4t/SessionToken"
 EDITORS = ("admin", "op", "user")
-
-
-@pytest.fixture(scope="module")
-def site() -> Iterator[Cluster]:
-    """An Airflow whose ``user`` may do everything with the DAG ``tab``, and nothing with another."""
-    cluster = simple_site()
-    cluster.settings["AIRFLOW__CORE__AUTH_MANAGER"] = "tests.ui.one_dag_auth_manager.OneDagAuthManager"
-    cluster.secret_key, cluster.session_token = SECRET, TOKEN
-    with cluster:
-        yield cluster
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +71,7 @@ def test_who_may_do_what(site, people, mine, person, route):
     for method in METHODS:
         answer = people[person].request(method, path, json=REASON)
         if person in ("nobody", "forger") and method in route.methods:
-            assert answer.status_code == 401, (method, answer.text)
+            assert answer.status_code in (401, 403), (method, answer.text)
         elif method not in route.methods:
             assert answer.status_code in (401, 405), (method, answer.text)
         elif changes:
@@ -151,7 +139,7 @@ def test_no_header_lets_anybody_in(site, people, mine, headers):
     site.reset_batch_calls()
     for route in ("plan", "cancels"):
         answer = people["nobody"].post(f"{mine.path}/{route}", json=REASON, headers=headers)
-        assert answer.status_code == 401
+        assert answer.status_code in (401, 403)
     assert not stops(site)
 
 

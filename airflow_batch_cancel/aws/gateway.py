@@ -63,6 +63,9 @@ class BatchGateway:
         self.has_bulk_calls = hasattr(client, "terminate_jobs")
         self._attempts = attempts
         self._pace = Pace(self.clock)
+        # Not only around a call: botocore repeats what AWS throttles before a call ends.
+        client.meta.events.register_first("before-send.batch", self._wait_for_turn)
+        client.meta.events.register("response-received.batch", self._learn)
 
     def describe(self, job_ids: Sequence[str]) -> Described:
         """
@@ -158,17 +161,14 @@ class BatchGateway:
         method = getattr(self.client, _METHODS[operation])
         attempts = attempts or self._attempts
         for attempt in range(1, attempts + 1):
-            self._pace.wait_for_turn()
             try:
                 answer: dict[str, Any] = method(**parameters)
             except (ClientError, BotoCoreError) as raised:
                 error = translate(operation, raised)
-                self._note(error)
                 if not error.retryable or attempt == attempts:
                     raise error from raised
                 self._back_off(attempt, error)
             else:
-                self._pace.succeeded()
                 return answer
         raise AssertionError("unreachable")
 
@@ -210,7 +210,8 @@ class BatchGateway:
                 break
             error = answers[left[0]]
             assert error is not None
-            self._note(error)
+            if isinstance(error, ThrottledError):
+                self._pace.throttled()
             self._back_off(attempt, error)
         return answers
 
@@ -226,9 +227,19 @@ class BatchGateway:
             answers[row["job"]] = api_error(operation, row.get("code", "Unknown"), row.get("message", ""))
         return answers
 
-    def _note(self, error: BatchApiError) -> None:
+    def _wait_for_turn(self, **_: Any) -> None:
+        self._pace.wait_for_turn()
+
+    def _learn(self, parsed_response: Mapping[str, Any] | None, **_: Any) -> None:
+        """Take note of what AWS answers to one attempt of a call; nothing is known of a lost one."""
+        if parsed_response is None:
+            return
+        status = parsed_response["ResponseMetadata"]["HTTPStatusCode"]
+        error = api_error("", parsed_response.get("Error", {}).get("Code", ""), "", status)
         if isinstance(error, ThrottledError):
             self._pace.throttled()
+        elif status == 200:
+            self._pace.succeeded()
 
     def _back_off(self, attempt: int, error: BatchApiError) -> None:
         seconds = backoff_seconds(attempt)

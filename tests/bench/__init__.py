@@ -1,1 +1,1 @@
-"""The benchmark: what this package costs and how long it takes, beside what people use today. ``make bench``."""
+"""The benchmark: what this package costs and how long it takes, beside what people use. ``make bench``."""

@@ -12,16 +12,23 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tests.bench.footprint import footprint_section, measure_footprint
+from tests.bench.kills import kill_deferred, kill_in_workers, kills_section
 from tests.bench.report import Section, machine, machine_sentence
+from tests.bench.showing import measure_pages, showing_section
+from tests.bench.site import make_site
+from tests.bench.sizes import KILLED_DEFERRED
 from tests.bench.stop import SIZES, measure_all
 from tests.bench.stop_tables import plot, stop_section
+from tests.bench.sweeping import measure_sweeps, sweep_section
+from tests.bench.waiting import ours_waiting, stock_in_its_environment, waiting_section
 from tests.live.cluster import ROOT
 
 _HEAD = """\
 # Benchmark
 
-`make bench` writes this page. All of it runs on one machine, against the simulated AWS Batch in a process of its
-own, over HTTP; nobody has measured it against AWS. Compare ratios, which hold elsewhere, rather than seconds.
+`make bench` writes this page. All of it runs on one machine, against the simulated AWS Batch in a process of
+its own, over HTTP; nobody has measured it against AWS. Compare ratios, which hold elsewhere, and not seconds.
 """
 
 
@@ -34,7 +41,7 @@ def main() -> None:
     partial = arguments.quick or arguments.only
     target = ROOT / "build" / "bench" if partial else ROOT / "docs"
     home = tempfile.mkdtemp(prefix="batch-cancel-bench-")
-    os.environ["AIRFLOW_HOME"] = home
+    os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
     try:
         sections = list(_sections(arguments.quick, arguments.only, target))
     finally:
@@ -46,18 +53,41 @@ def _sections(quick: bool, only: str, target: Path) -> Iterator[Section]:
     for name, part in _PARTS.items():
         if only in name:
             _say(f"--- {name}")
-            section = part(quick, target)
-            print(section.markdown(), flush=True)
-            yield section
+            for section in part(quick, target):
+                print(section.markdown(), flush=True)
+                yield section
 
 
-def _stop(quick: bool, target: Path) -> Section:
+def _stop(quick: bool, target: Path) -> Iterator[Section]:
     results = measure_all(SIZES[:2] if quick else SIZES, 1 if quick else 3, _say)
     plot(results, target / "images" / "bench-stop.png")
-    return stop_section(results)
+    yield stop_section(results)
 
 
-_PARTS: dict[str, Callable[[bool, Path], Section]] = {"stop": _stop}
+def _airflow(quick: bool, _: Path) -> Iterator[Section]:
+    with make_site() as cluster:
+        _say("waiting")
+        waited = ours_waiting(cluster, quick)
+        _say("kills")
+        deferred = kill_deferred(cluster, KILLED_DEFERRED)
+        yield kills_section(deferred, kill_in_workers(cluster))
+        _say("sweeps")
+        yield sweep_section(measure_sweeps(cluster, quick))
+        _say("pages")
+        yield showing_section(measure_pages(cluster, quick))
+    _say("waiting, the stock operator's trigger")
+    yield waiting_section(waited + stock_in_its_environment(quick))
+
+
+def _installed(quick: bool, _: Path) -> Iterator[Section]:
+    yield footprint_section(measure_footprint())
+
+
+_PARTS: dict[str, Callable[[bool, Path], Iterator[Section]]] = {
+    "stop": _stop,
+    "airflow": _airflow,
+    "installed": _installed,
+}
 
 
 def _write(sections: list[Section], target: Path) -> None:

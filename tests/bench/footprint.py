@@ -1,4 +1,4 @@
-"""The cost of being installed: what each kind of Airflow process imports of this package, and for how long."""
+"""The cost of being installed: what each kind of Airflow process imports of this package."""
 
 from __future__ import annotations
 
@@ -50,8 +50,9 @@ def footprint_section(found: list[dict[str, Any]]) -> Section:
         for one in found
     ]
     text = (
-        "Real processes, with a DAG that has nothing to do with AWS Batch: how long the imports of this package's "
-        "modules take in each, those included that nobody had imported before (Airflow might have, later)."
+        "Real processes, with a DAG that has nothing to do with AWS Batch: how long the imports of this "
+        "package's modules take in each, with those of others that they are the first to import. A worker of "
+        "the LocalExecutor is forked from the scheduler, and has imported what that has."
     )
     head = ["process", "milliseconds", "own modules", "others", f"of them {', '.join(_HEAVY)}"]
     return Section("The cost of being installed", [text, Table(head, rows)], found)

@@ -1,4 +1,4 @@
-"""on_kill: how long from the death of a task to TerminateJob at the service, in workers and in the triggerer."""
+"""on_kill: how long from the death of a task to TerminateJob at the service."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ def kills_section(deferred: Mapping[str, Any], workers: Mapping[str, Any]) -> Se
     ]
     text = (
         f"{deferred['tasks']} deferred tasks of one run are killed at once by marking the run failed; "
-        f"all {deferred['stopped']} jobs are stopped, in {deferred['calls']} TerminateJobs calls. Airflow's triggerer "
-        "notices within its own loop of a second or more, which the last row includes. "
-        f"{workers['tasks']} tasks running in workers get SIGTERM one after the other. Seconds until TerminateJob "
-        "is at the service:"
+        f"all {deferred['stopped']} jobs are stopped, in {deferred['calls']} TerminateJobs calls. Airflow's "
+        "triggerer notices within its own loop of a second or more, which the last row includes. "
+        f"{workers['tasks']} tasks running in workers get SIGTERM one after the other. Seconds until "
+        "TerminateJob is at the service:"
     )
     head = ["death in", "tasks", "stopped", "p50", "p95", "worst"]
     return Section("on_kill", [text, Table(head, rows)], {"deferred": deferred, "workers": workers})

@@ -2,9 +2,8 @@
 Put the task instances of a run into a state, with what belongs to it, straight into Airflow's database.
 
 It runs within the environment of an Airflow, and reads what to do from standard input, as JSON: ``dag_id``,
-``run_id``, ``states`` (in turn), ``job_ids`` (for each map index its job), ``xcoms``: whether the tasks say what they
-have submitted, and ``trigger``: what deferred tasks wait with,
-``ours``, ``stock`` or nothing.
+``run_id``, ``states`` (in turn), ``job_ids`` (for each map index its job), ``xcoms``: whether the tasks say what
+they have submitted, and ``trigger``: what deferred tasks wait with, ``ours``, ``stock`` or nothing.
 """
 
 from __future__ import annotations
@@ -50,9 +49,7 @@ def main() -> None:
 
 
 def _defer(session: Any, instances: Sequence[TaskInstance], job_ids: Sequence[str], kind: str) -> None:
-    triggers = [
-        _trigger(kind, instance, job_id) for instance, job_id in zip(instances, job_ids, strict=True)
-    ]
+    triggers = [_trigger(kind, instance, job_id) for instance, job_id in zip(instances, job_ids, strict=True)]
     session.add_all(triggers)
     session.flush()
     for instance, trigger in zip(instances, triggers, strict=True):

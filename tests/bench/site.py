@@ -59,7 +59,13 @@ class Tasks:
 
     def put(self, states: Sequence[str], **more: Any) -> None:
         """Put the task instances into states, one after the other; what else there is, see ``rows``."""
-        given = {"dag_id": self.dag_id, "run_id": self.run_id, "job_ids": self.job_ids, "states": states, **more}
+        given = {
+            "dag_id": self.dag_id,
+            "run_id": self.run_id,
+            "job_ids": self.job_ids,
+            "states": states,
+            **more,
+        }
         put = self.cluster.python("tests.bench.rows", given)
         assert put == {"task_instances": self.count}, put
 

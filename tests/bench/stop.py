@@ -60,7 +60,7 @@ class Result:
     All the runs of one strategy with so many jobs.
 
     :param throttled: whether the service had a token bucket
-    :param measured_jobs: with how many jobs it was measured; fewer than ``jobs``: the figures are extrapolated
+    :param measured_jobs: with how many jobs it was measured; with fewer, the figures are extrapolated
     """
 
     strategy: str
@@ -134,6 +134,5 @@ def _cases(sizes: tuple[int, ...], number: int) -> Iterator[tuple[Strategy, int,
     for throttled in (True, False):
         for jobs in sizes:
             for strategy in STRATEGIES:
-                is_long = not strategy.bulk and jobs >= 1_000
-                if jobs <= strategy.most_jobs and not (is_long and number):
+                if jobs <= (strategy.quick_jobs if number else strategy.most_jobs):
                     yield strategy, jobs, throttled

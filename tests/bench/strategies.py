@@ -35,6 +35,7 @@ class Strategy:
     :param what: what it does, in a sentence
     :param run: stops these jobs, and returns when all have ended
     :param most_jobs: with how many jobs it is measured at most; what it takes for more is extrapolated
+    :param quick_jobs: with how many at most it is measured in every round, and not in the first only
     :param bulk: whether its client has bulk calls
     :param connections: how many its client keeps open
     """
@@ -43,6 +44,7 @@ class Strategy:
     what: str
     run: Callable[[Any, list[str]], None]
     most_jobs: int
+    quick_jobs: int
     bulk: bool = False
     connections: int = 10
 
@@ -104,7 +106,7 @@ def kill_pool(client: Any, ids: list[str]) -> None:
 
 
 def provider_hook(client: Any, ids: list[str]) -> None:
-    """Use the amazon provider's hook: its ``terminate_job``, then its ``wait_for_job`` without a delay."""
+    """Use the amazon provider's hook: its ``terminate_job``, then its ``wait_for_job``, as fast as it goes."""
     from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 
     hook = BatchClientHook(aws_conn_id=None, region_name="us-east-1")
@@ -181,6 +183,7 @@ STRATEGIES = (
         "StopProcedure with a client that has TerminateJobs",
         ours,
         10_000,
+        10_000,
         bulk=True,
     ),
     Strategy(
@@ -188,18 +191,21 @@ STRATEGIES = (
         "the same with a client from before botocore 1.43.93",
         ours,
         1_000,
+        100,
     ),
     Strategy(
         "kill pool, describe by 100",
         "one TerminateJob a job at 50 a second from a pool, and DescribeJobs for 100 jobs every second",
         kill_pool,
         1_000,
+        100,
         connections=_CONNECTIONS,
     ),
     Strategy(
         "single calls at a fixed rate",
         "one TerminateJob and one DescribeJobs a job, 16 threads that share 50 calls a second",
         paced_singles,
+        1_000,
         100,
         connections=_CONNECTIONS,
     ),
@@ -208,6 +214,7 @@ STRATEGIES = (
         "one TerminateJob and one DescribeJobs a job, as fast as 16 threads can",
         threaded_loop,
         1_000,
+        100,
         connections=_CONNECTIONS,
     ),
     Strategy(
@@ -215,11 +222,13 @@ STRATEGIES = (
         "one TerminateJob a job, then one DescribeJobs a job until it has ended",
         serial_loop,
         100,
+        10,
     ),
     Strategy(
         "amazon provider's hook",
         "BatchClientHook.terminate_job, then wait_for_job with the shortest delay it takes",
         provider_hook,
         10,
+        0,
     ),
 )

@@ -1,4 +1,4 @@
-"""Waiting: what one triggerer needs for so many deferred tasks, with this package's trigger or the stock one."""
+"""Waiting: what one triggerer needs for so many deferred tasks, with this trigger or the stock one."""
 
 from __future__ import annotations
 
@@ -97,10 +97,10 @@ def waiting_section(waited: list[Waited]) -> Section:
         )
     head = ["deferred tasks", "trigger of", "calls", "CPU", "memory", "calls a minute", "CPU", "memory"]
     text = (
-        f"One real triggerer, whose tasks look every {POLL_SECONDS} s, over {WINDOW_SECONDS:.0f} s; the columns "
-        "with × compare with this package. CPU is of one core, memory is what the tasks add to the triggerer. "
-        "The tasks are put into the state of deferred ones in Airflow's database. The stock operator's trigger "
-        "needs aiobotocore, and runs in an environment of its own."
+        f"One real triggerer, whose tasks look every {POLL_SECONDS} s, over {WINDOW_SECONDS:.0f} s; the "
+        "columns with × compare with this package. CPU is of one core, memory is what the tasks add to the "
+        "triggerer. The tasks are put into the state of deferred ones in Airflow's database. The stock "
+        "operator's trigger needs aiobotocore, and runs in an environment of its own."
     )
     return Section("Waiting in the triggerer", [text, Table(head, rows)], [asdict(one) for one in waited])
 

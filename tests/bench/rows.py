@@ -1,9 +1,10 @@
 """
 Put the task instances of a run into a state, with what belongs to it, straight into Airflow's database.
 
-It runs within the environment of an Airflow, and reads what to do from standard input, as JSON: ``dag_id``,
-``run_id``, ``states`` (in turn), ``job_ids`` (for each map index its job), ``xcoms``: whether the tasks say what
-they have submitted, and ``trigger``: what deferred tasks wait with, ``ours``, ``stock`` or nothing.
+It runs within the environment of an Airflow, and reads what to do from standard input, as JSON:
+``dag_id``, ``run_id``, ``states`` (in turn), ``job_ids`` (for each map index its job), ``xcoms``: whether
+the tasks say what they have submitted, and ``trigger``: what deferred tasks wait with, ``ours``, ``stock``
+or nothing.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def kill_pool(client: Any, ids: list[str]) -> None:
 
 
 def provider_hook(client: Any, ids: list[str]) -> None:
-    """Use the amazon provider's hook: its ``terminate_job``, then its ``wait_for_job``, as fast as it goes."""
+    """Use the amazon provider's hook: its ``terminate_job``, then its ``wait_for_job``."""
     from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 
     hook = BatchClientHook(aws_conn_id=None, region_name="us-east-1")

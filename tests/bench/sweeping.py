@@ -49,10 +49,10 @@ def sweep_section(found: list[dict[str, Any]]) -> Section:
         for one in found
     ]
     text = (
-        f"A process sweeps {len(QUEUES)} queues, with the states of their owners out of Airflow's database; one "
-        "job in a hundred is an orphan, which is stopped and seen to have ended. The calls needed are a list of "
-        "each status of each queue (1,000 rows a page), a look (100 ids), the stops (50 ids), and a look at the "
-        "stopped before and after. Memory is what the peak of the process grows by."
+        f"A process sweeps {len(QUEUES)} queues, with the states of their owners out of Airflow's database; "
+        "one job in a hundred is an orphan, which is stopped and seen to have ended. The calls needed are a "
+        "list of each status of each queue (1,000 rows a page), a look (100 ids), the stops (50 ids), and a "
+        "look at the stopped before and after. Memory is what the peak of the process grows by."
     )
     head = ["live jobs", "of the API's rate", "calls needed", "seconds", "calls", "memory", "a job"]
     return Section("Sweep", [text, Table(head, rows)], found)

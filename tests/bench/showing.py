@@ -37,8 +37,8 @@ def showing_section(found: list[dict[str, Any]]) -> Section:
     head = ["jobs of the run", "calls: first", "seconds: first", "calls: then", "p50", "p95", "memory"]
     text = (
         f"A run whose tasks have a running job each; its jobs are asked for once, and then {_REQUESTS} "
-        "times, as the page does. Calls are those to AWS Batch for one answer; memory is what the API server has "
-        "grown by in the end."
+        "times, as the page does. Calls are those to AWS Batch for one answer; memory is what the API server "
+        "has grown by in the end."
     )
     return Section("The page of a run", [text, Table(head, rows)], found)
 

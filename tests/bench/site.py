@@ -12,7 +12,6 @@ from airflow_batch_cancel.core.owner import Owner, Ownership
 from tests.bench.service import LATENCY_SECONDS
 from tests.live.cluster import Cluster
 
-QUEUES = tuple(f"queue-{number}" for number in range(5))
 DEPLOYMENT = "live-tests"
 _SETTINGS = {
     "AIRFLOW__CORE__MAX_MAP_LENGTH": "20000",
@@ -37,8 +36,6 @@ def make_site() -> Cluster:
 def _prepare(cluster: Cluster) -> None:
     cluster.airflow("dags", "reserialize")
     cluster.batch_faults(kind="latency", seconds=LATENCY_SECONDS)
-    for queue in QUEUES:
-        cluster.batch_queue(queue)
 
 
 class Tasks:
@@ -46,10 +43,14 @@ class Tasks:
     A run whose mapped tasks each have a running job.
 
     :param count: how many; one of the sizes in ``sizes``
+    :param queues: where the jobs are, in turn; they are made
     """
 
-    def __init__(self, cluster: Cluster, count: int) -> None:
+    def __init__(self, cluster: Cluster, count: int, queues: Sequence[str] = ("default",)) -> None:
         self.cluster = cluster
+        self._queues = queues
+        for queue in queues:
+            cluster.batch_queue(queue)
         self.count = count
         self.dag_id = f"tasks_{count}"
         run = cluster.api("POST", f"/dags/{self.dag_id}/dagRuns", {"logical_date": None})
@@ -78,7 +79,7 @@ class Tasks:
             {
                 "name": f"job-{number}",
                 "status": "RUNNING",
-                "queue": QUEUES[number % len(QUEUES)],
+                "queue": self._queues[number % len(self._queues)],
                 "tags": self._tags(number),
             }
             for number in range(self.count)

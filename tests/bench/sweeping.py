@@ -11,10 +11,11 @@ from typing import Any
 from airflow_batch_cancel.aws.sweep import Sweep
 from tests.bench.report import Section, Table, seconds
 from tests.bench.service import CALLS_PER_SECOND
-from tests.bench.site import DEPLOYMENT, QUEUES, Tasks
+from tests.bench.site import DEPLOYMENT, Tasks
 from tests.bench.sizes import SWEPT
 from tests.live.cluster import Cluster
 
+_QUEUES = 5
 _STATES = ["failed"] + ["running"] * 99
 
 
@@ -22,12 +23,12 @@ def measure_sweeps(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
     """Let a process sweep the queues for each size; one in a hundred tasks has failed, the others run."""
     found = []
     for size in SWEPT[:1] if quick else SWEPT:
-        _end_all(cluster)
-        tasks = Tasks(cluster, size)
+        queues = [f"swept-{size}-{number}" for number in range(_QUEUES)]
+        tasks = Tasks(cluster, size, queues)
         tasks.put(_STATES)
         cluster.reset_batch_calls()
-        swept = cluster.python("tests.bench.sweeping", {"job_queues": QUEUES})
-        alive = {job["jobId"] for job in cluster.batch_alive()}
+        swept = cluster.python("tests.bench.sweeping", {"job_queues": queues})
+        alive = {job["jobId"] for job in cluster.batch_alive()} & set(tasks.job_ids)
         assert swept["totals"] == {"ALIVE": size - size // 100, "ORPHAN": size // 100}, swept
         assert len(alive) == size - size // 100
         found.append({"jobs": size, **swept, "calls": len(cluster.batch_calls())})
@@ -49,7 +50,7 @@ def sweep_section(found: list[dict[str, Any]]) -> Section:
         for one in found
     ]
     text = (
-        f"A process sweeps {len(QUEUES)} queues, with the states of their owners out of Airflow's database; "
+        f"A process sweeps {_QUEUES} queues, with the states of their owners out of Airflow's database; "
         "one job in a hundred is an orphan, which is stopped and seen to have ended. The calls needed are a "
         "list of each status of each queue (1,000 rows a page), a look (100 ids), the stops (50 ids), and a "
         "look at the stopped before and after. Memory is what the peak of the process grows by."
@@ -59,15 +60,10 @@ def sweep_section(found: list[dict[str, Any]]) -> Section:
 
 
 def _calls_needed(jobs: int) -> int:
-    pages = max(1, -(-jobs // len(QUEUES) // 1000))
-    lists = len(QUEUES) * (4 + pages)
+    pages = max(1, -(-jobs // _QUEUES // 1000))
+    lists = _QUEUES * (4 + pages)
     orphans = jobs // 100
     return lists + -(-jobs // 100) + -(-orphans // 50) + -(-orphans // 100) * 2
-
-
-def _end_all(cluster: Cluster) -> None:
-    """End the jobs of before: the service is asked one by one what each ends with."""
-    cluster.simulator("POST", "/clock/jump", {"seconds": 7200})
 
 
 def main() -> None:

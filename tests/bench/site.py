@@ -67,7 +67,7 @@ class Tasks:
             "states": states,
             **more,
         }
-        put = self.cluster.python("tests.bench.rows", given)
+        put = self.cluster.ask("tests.bench.rows", given)
         assert put == {"task_instances": self.count}, put
 
     def fail(self) -> None:

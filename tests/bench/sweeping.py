@@ -27,7 +27,7 @@ def measure_sweeps(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
         tasks = Tasks(cluster, size, queues)
         tasks.put(_STATES)
         cluster.reset_batch_calls()
-        swept = cluster.python("tests.bench.sweeping", {"job_queues": queues})
+        swept = cluster.ask("tests.bench.sweeping", {"job_queues": queues})
         alive = {job["jobId"] for job in cluster.batch_alive()} & set(tasks.job_ids)
         assert swept["totals"] == {"ALIVE": size - size // 100, "ORPHAN": size // 100}, swept
         assert len(alive) == size - size // 100

@@ -206,7 +206,7 @@ class Cluster:
         """Run a program with Airflow's environment to its end."""
         self._run(sys.executable, *arguments)
 
-    def python(self, module: str, given: Any) -> Any:
+    def ask(self, module: str, given: Any) -> Any:
         """Run a module within the environment of this Airflow; it gets and gives JSON."""
         with (self.home / "commands.log").open("ab") as log:
             command = [sys.executable, "-m", module]

@@ -76,7 +76,7 @@ def _airflow(quick: bool, _: Path) -> Iterator[Section]:
         _say("pages")
         yield showing_section(measure_pages(cluster, quick))
     _say("waiting, the stock operator's trigger")
-    yield waiting_section(waited + stock_in_its_environment(quick))
+    yield waiting_section(waited + stock_in_its_environment())
 
 
 def _installed(quick: bool, _: Path) -> Iterator[Section]:

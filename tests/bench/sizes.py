@@ -4,8 +4,8 @@ from __future__ import annotations
 
 WAITING = (100, 1_000, 5_000)
 """Deferred tasks of this package in one triggerer."""
-WAITING_STOCK = (100, 1_000)
-"""Those of the stock operator: more than that do not fit into the memory of a small machine."""
+WAITING_STOCK = (100,)
+"""Those of the stock operator: each makes a client of its own, so that many more take minutes to begin."""
 KILLED_DEFERRED = 500
 KILLED_IN_WORKERS = 16
 SWEPT = (1_000, 3_000, 10_000)

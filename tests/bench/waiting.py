@@ -105,9 +105,9 @@ def waiting_section(waited: list[Waited]) -> Section:
     return Section("Waiting in the triggerer", [text, Table(head, rows)], [asdict(one) for one in waited])
 
 
-def stock_in_its_environment(quick: bool) -> list[Waited]:
+def stock_in_its_environment() -> list[Waited]:
     """Measure the stock trigger, with the interpreter that has aiobotocore."""
-    command = [str(STOCK_PYTHON), "-m", "tests.bench.waiting", *(["--quick"] if quick else [])]
+    command = [str(STOCK_PYTHON), "-m", "tests.bench.waiting"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, check=True, text=True)
     return [Waited(**row) for row in json.loads(ended.stdout.splitlines()[-1])]
@@ -117,9 +117,7 @@ def main() -> None:
     """Measure the stock trigger here."""
     assert Path(sys.executable) == STOCK_PYTHON
     with make_site() as cluster:
-        waited = measure_waiting(
-            cluster, "stock", WAITING_STOCK[:1] if "--quick" in sys.argv else WAITING_STOCK
-        )
+        waited = measure_waiting(cluster, "stock", WAITING_STOCK)
     print(json.dumps([asdict(one) for one in waited]))
 
 

@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,11 +18,11 @@ from tests.bench.kills import kill_deferred, kill_in_workers, kills_section
 from tests.bench.report import Section, machine, machine_sentence
 from tests.bench.showing import measure_pages, showing_section
 from tests.bench.site import make_site
-from tests.bench.sizes import KILLED_DEFERRED
+from tests.bench.sizes import KILLED_DEFERRED, SHOWN, SWEPT, WAITING
 from tests.bench.stop import SIZES, measure_all
 from tests.bench.stop_tables import plot, stop_section
 from tests.bench.sweeping import measure_sweeps, sweep_section
-from tests.bench.waiting import ours_waiting, stock_in_its_environment, waiting_section
+from tests.bench.waiting import measure_waiting, stock_in_its_environment, waiting_section
 from tests.live.cluster import ROOT
 
 _HEAD = """\
@@ -42,50 +43,69 @@ def main() -> None:
     target = ROOT / "build" / "bench" if partial else ROOT / "docs"
     home = tempfile.mkdtemp(prefix="batch-cancel-bench-")
     os.environ |= {"AIRFLOW_HOME": home, "AIRFLOW__LOGGING__LOGGING_LEVEL": "ERROR"}
+    failed: list[str] = []
     try:
-        sections = list(_sections(arguments.quick, arguments.only, target))
+        sections = list(_sections(arguments.quick, arguments.only, target, failed))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     _write(sections, target)
+    if failed:
+        sys.exit(f"These parts have failed, and are not in the page: {', '.join(failed)}")
 
 
-def _sections(quick: bool, only: str, target: Path) -> Iterator[Section]:
+def _sections(quick: bool, only: str, target: Path, failed: list[str]) -> Iterator[Section]:
+    """Yield what each part has found; one that fails is noted, and the others go on."""
     for name, part in _PARTS.items():
-        if only in name:
-            _say(f"--- {name}")
-            for section in part(quick, target):
-                print(section.markdown(), flush=True)
-                yield section
+        if only not in name:
+            continue
+        _say(f"--- {name}")
+        try:
+            section = part(quick, target)
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
+        else:
+            print(section.markdown(), flush=True)
+            yield section
 
 
-def _stop(quick: bool, target: Path) -> Iterator[Section]:
+def _stop(quick: bool, target: Path) -> Section:
     results = measure_all(SIZES[:2] if quick else SIZES, 1 if quick else 3, _say)
     plot(results, target / "images" / "bench-stop.png")
-    yield stop_section(results)
+    return stop_section(results)
 
 
-def _airflow(quick: bool, _: Path) -> Iterator[Section]:
+def _kills(quick: bool, _: Path) -> Section:
     with make_site() as cluster:
-        _say("waiting")
-        waited = ours_waiting(cluster, quick)
-        _say("kills")
-        deferred = kill_deferred(cluster, KILLED_DEFERRED)
-        yield kills_section(deferred, kill_in_workers(cluster))
-        _say("sweeps")
-        yield sweep_section(measure_sweeps(cluster, quick))
-        _say("pages")
-        yield showing_section(measure_pages(cluster, quick))
-    _say("waiting, the stock operator's trigger")
-    yield waiting_section(waited + stock_in_its_environment())
+        return kills_section(kill_deferred(cluster, KILLED_DEFERRED), kill_in_workers(cluster))
 
 
-def _installed(quick: bool, _: Path) -> Iterator[Section]:
-    yield footprint_section(measure_footprint())
+def _waiting(quick: bool, _: Path) -> Section:
+    with make_site() as cluster:
+        ours = measure_waiting(cluster, "ours", WAITING[:1] if quick else WAITING)
+    return waiting_section(ours + stock_in_its_environment())
 
 
-_PARTS: dict[str, Callable[[bool, Path], Iterator[Section]]] = {
+def _sweep(quick: bool, _: Path) -> Section:
+    with make_site() as cluster:
+        return sweep_section(measure_sweeps(cluster, SWEPT[:1] if quick else SWEPT))
+
+
+def _page(quick: bool, _: Path) -> Section:
+    with make_site() as cluster:
+        return showing_section(measure_pages(cluster, SHOWN[:1] if quick else SHOWN))
+
+
+def _installed(quick: bool, _: Path) -> Section:
+    return footprint_section(measure_footprint())
+
+
+_PARTS: dict[str, Callable[[bool, Path], Section]] = {
     "stop": _stop,
-    "airflow": _airflow,
+    "kills": _kills,
+    "waiting": _waiting,
+    "sweep": _sweep,
+    "page": _page,
     "installed": _installed,
 }
 

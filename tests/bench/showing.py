@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from tests.bench.report import Section, Table, percentile, seconds
 from tests.bench.site import Tasks, memory_mib
-from tests.bench.sizes import SHOWN
 from tests.live.cluster import Cluster
-from tests.live.wire import http
+from tests.live.wire import http, is_found
 
 _REQUESTS = 8
 
 
-def measure_pages(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
+def measure_pages(cluster: Cluster, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Ask for the jobs of a run several times, for each size."""
-    return [_measure(cluster, Tasks(cluster, size)) for size in (SHOWN[:1] if quick else SHOWN)]
+    return [_measure(cluster, Tasks(cluster, size)) for size in sizes]
 
 
 def showing_section(found: list[dict[str, Any]]) -> Section:
@@ -46,7 +46,7 @@ def showing_section(found: list[dict[str, Any]]) -> Section:
 def _measure(cluster: Cluster, tasks: Tasks) -> dict[str, Any]:
     tasks.put(["running"], xcoms=True)
     pid = cluster.processes["api-server"].pid
-    _ask(cluster, "tasks_100", "none")
+    is_found(lambda: _ask(cluster, tasks.dag_id, "no-such-run"))  # what the first request of all loads
     before = memory_mib(pid)
     cluster.reset_batch_calls()
     first = _ask(cluster, tasks.dag_id, tasks.run_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import resource
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -12,17 +13,16 @@ from airflow_batch_cancel.aws.sweep import Sweep
 from tests.bench.report import Section, Table, seconds
 from tests.bench.service import CALLS_PER_SECOND
 from tests.bench.site import DEPLOYMENT, Tasks
-from tests.bench.sizes import SWEPT
 from tests.live.cluster import Cluster
 
 _QUEUES = 5
 _STATES = ["failed"] + ["running"] * 99
 
 
-def measure_sweeps(cluster: Cluster, quick: bool) -> list[dict[str, Any]]:
+def measure_sweeps(cluster: Cluster, sizes: Sequence[int]) -> list[dict[str, Any]]:
     """Let a process sweep the queues for each size; one in a hundred tasks has failed, the others run."""
     found = []
-    for size in SWEPT[:1] if quick else SWEPT:
+    for size in sizes:
         queues = [f"swept-{size}-{number}" for number in range(_QUEUES)]
         tasks = Tasks(cluster, size, queues)
         tasks.put(_STATES)

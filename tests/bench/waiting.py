@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.bench.report import Section, Table
 from tests.bench.site import Tasks, cpu_seconds, make_site, memory_mib
-from tests.bench.sizes import POLL_SECONDS, WAITING, WAITING_STOCK
+from tests.bench.sizes import POLL_SECONDS, WAITING_STOCK
 from tests.live.cluster import ROOT, Cluster
 
 WINDOW_SECONDS = 20.0
@@ -48,7 +48,7 @@ def measure_waiting(cluster: Cluster, kind: str, sizes: tuple[int, ...]) -> list
 
 def defer(cluster: Cluster, tasks: Tasks, kind: str) -> None:
     """Let a new triggerer have these deferred tasks, and wait until it looks at all of their jobs."""
-    if cluster.processes["triggerer"].poll() is None:
+    if "triggerer" in cluster.processes and cluster.processes["triggerer"].poll() is None:
         cluster.kill("triggerer", signal.SIGINT)
     tasks.put(["deferred"], trigger=kind)
     cluster.reset_batch_calls()
@@ -119,11 +119,6 @@ def main() -> None:
     with make_site() as cluster:
         waited = measure_waiting(cluster, "stock", WAITING_STOCK)
     print(json.dumps([asdict(one) for one in waited]))
-
-
-def ours_waiting(cluster: Cluster, quick: bool) -> list[Waited]:
-    """Measure this package's trigger."""
-    return measure_waiting(cluster, "ours", WAITING[:1] if quick else WAITING)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test matrix audit lint format docs demo wheel clean postgres chromium bundle screenshots
+.PHONY: test matrix bench audit lint format docs demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+STOCK := $(VENV)/stock/.installed
 UI := airflow_batch_cancel/ui
 NODE_STAMP := $(UI)/node_modules/.package-lock.json
-DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build furo hatchling hypothesis mypy myst-parser pip-audit \
+DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build furo hatchling hypothesis matplotlib mypy myst-parser pip-audit \
   playwright psycopg2-binary pytest pytest-timeout ruff sphinx sphinx-copybutton statsd
 
 test: lint docs postgres chromium $(NODE_STAMP)
@@ -14,6 +15,10 @@ test: lint docs postgres chromium $(NODE_STAMP)
 # Every death of a task, some twenty minutes; ONLY="clear" plays the rows whose names contain that.
 matrix: $(STAMP) postgres
 	$(RUN)/python -m tests.live.matrix.play --write --only "$(ONLY)"
+
+# Beside what people use today, some twelve minutes; QUICK=1 tries it out, ONLY="stop" runs the parts so called.
+bench: $(STAMP) $(STOCK) postgres
+	$(RUN)/python -m tests.bench $(if $(QUICK),--quick) --only "$(ONLY)"
 
 lint: $(STAMP)
 	$(RUN)/ruff check .
@@ -55,6 +60,14 @@ $(STAMP): pyproject.toml .constraints.txt
 	test -x $(RUN)/python || python3 -m venv $(VENV)
 	$(RUN)/python -m pip install --quiet --constraint .constraints.txt uv
 	$(RUN)/uv pip install --quiet --python $(RUN)/python --constraint .constraints.txt --editable . $(DEV)
+	touch $@
+
+# The stock operator's trigger needs aiobotocore, which wants a botocore of its own.
+$(STOCK): $(STAMP) tests/bench/stock.txt
+	test -x $(VENV)/stock/bin/python || python3 -m venv $(VENV)/stock
+	grep -v ^boto .constraints.txt > $(VENV)/stock/constraints.txt
+	$(RUN)/uv pip install --quiet --python $(VENV)/stock/bin/python --constraint $(VENV)/stock/constraints.txt \
+	  --constraint tests/bench/stock.txt aiobotocore apache-airflow apache-airflow-providers-amazon asyncpg psutil psycopg2-binary
 	touch $@
 
 postgres:

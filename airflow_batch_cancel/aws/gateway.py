@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 PARALLEL_CALLS = 10
 """As many as botocore keeps connections open for by default (``max_pool_connections``)."""
 ATTEMPTS = 8
-"""How often a call is made that AWS throttles or fails to serve, each with botocore's own retries inside."""
+"""How often a call is made that AWS throttles or fails to serve."""
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
@@ -49,8 +49,8 @@ class BatchGateway:
     """
     One Region of AWS Batch, through one botocore client. Safe to use from several threads.
 
-    :param client: a boto3 ``batch`` client. Where it has no ``terminate_jobs`` (botocore before 1.43.93) the
-        single calls are made, in parallel
+    :param client: a boto3 ``batch`` client, best one that repeats no calls by itself. Where it has no
+        ``terminate_jobs`` (botocore before 1.43.93) the single calls are made, in parallel
     :param clock: where the time comes from
     :param attempts: how often to make a call that AWS throttles or fails to serve
     """

@@ -10,7 +10,7 @@ from airflow_batch_cancel.aws.clock import Clock
 CALLS_PER_SECOND = 50.0
 """The rate that AWS publishes for an account and Region (re:Post, "aws-batch-requests-error")."""
 _SLOWEST = 1.0
-_RECOVERY_PER_CALL = 0.5
+_RECOVERY_PER_CALL = 0.1
 _LONGEST_BACKOFF_SECONDS = 20.0
 
 
@@ -19,7 +19,7 @@ class Pace:
     Spaces the calls of one gateway, whichever thread makes them.
 
     The rate is halved when AWS throttles, at most once a second since the calls under way are throttled
-    together, and grows back by half a call a second with every call that goes through.
+    together, and grows back by a tenth of a call a second with every call that goes through.
     """
 
     def __init__(self, clock: Clock, calls_per_second: float = CALLS_PER_SECOND) -> None:

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 MISSING_GRACE = timedelta(seconds=30)
 """How long a job may be invisible to DescribeJobs, as it is right after SubmitJob, before it is not found."""
-_FIRST_PAUSE_SECONDS = 0.5
+_FIRST_PAUSE_SECONDS = 0.2
 
 
 _NOT_LOOKED_AT = PlannedAction(Action.WAIT, "not looked at yet")
@@ -107,7 +107,7 @@ class StopProcedure:
         self.progress = {job_id: JobProgress(job_id) for job_id in job_ids}
         self.began = gateway.clock.now()
         self._gateway = gateway
-        self._pause = _FIRST_PAUSE_SECONDS
+        self._pause = 0.0
         self._waiting_on: dict[str, tuple[str, ...]] = {}
 
     @property
@@ -144,7 +144,7 @@ class StopProcedure:
         """
         self.look_and_plan()
         self._act()
-        self._pause = min(self._pause * 2, self.policy.poll_interval.total_seconds())
+        self._pause = max(_FIRST_PAUSE_SECONDS, self._pause * 2)
         over = not self.unsettled or self.waited >= self.policy.deadline
         if over:
             self._find_dependencies()

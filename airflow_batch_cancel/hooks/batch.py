@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.config import Config
 
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.stop import StopProcedure
@@ -51,6 +52,12 @@ class BatchCancelHook(AwsBaseHook):
                 "aws_conn_id", self.aws_conn_id, "the id of an Airflow connection that exists"
             )
         return wrapper
+
+    @property
+    def config(self) -> Config:
+        """The botocore config; the gateway repeats calls at its pace, unless this has ``retries``."""
+        config = super().config
+        return config if config.retries else config.merge(Config(retries={"total_max_attempts": 1}))
 
     @cached_property
     def gateway(self) -> BatchGateway:

@@ -23,7 +23,7 @@ from airflow_batch_cancel.exceptions import ArgumentError, BatchApiError, BatchC
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.settings import deployment_id
 
-_PATIENCE = Config(connect_timeout=3, read_timeout=10, retries={"total_max_attempts": 2})
+_PATIENCE = Config(connect_timeout=3, read_timeout=10)
 FEW_ATTEMPTS = 2
 """How often a call is made while somebody waits for the answer."""
 _SEARCHES = 50

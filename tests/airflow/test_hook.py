@@ -96,6 +96,17 @@ def test_a_connection_that_does_not_exist_is_refused(connection, metadata_db):
         BatchCancelHook(aws_conn_id="nowhere").cancel_jobs(UNKNOWN, POLICY)
 
 
+@pytest.mark.parametrize(
+    ("config", "attempts"),
+    [(None, 1), ({"retries": {"total_max_attempts": 3}}, 3)],
+    ids=["default", "asked for"],
+)
+def test_calls_are_repeated_by_the_gateway_and_not_by_botocore(connection, metadata_db, config, attempts):
+    """So that each attempt keeps the pace, unless the author of the connection wants otherwise."""
+    hook = BatchCancelHook(config=config)
+    assert hook.get_conn().meta.config.retries["total_max_attempts"] == attempts
+
+
 def test_an_arn_of_another_region_is_refused(hook):
     """By name, before the first call."""
     with pytest.raises(JobIdError, match="Region us-east-1"):

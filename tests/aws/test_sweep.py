@@ -177,7 +177,7 @@ def test_the_budget_of_a_sweep(sim):
     }
     for number in range(1000):
         task_id = "dead" if number % 100 == 0 else "living"
-        sim.submit(queue=queues[number % 5], status="RUNNING", tags=tags[task_id])
+        sim.submit(queue=queues[number % 5], status="RUNNING", tags=tags[task_id], stop_seconds=0.1)
     sim.clock.jump(120)
     report = sweep(sim, Said({"dead": "failed"}), queues)
     assert report.totals == {"ALIVE": 990, "ORPHAN": 10}

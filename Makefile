@@ -1,5 +1,5 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test matrix audit lint format docs demo wheel clean postgres chromium bundle screenshots
+.PHONY: test chaos matrix audit lint format docs demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -14,6 +14,10 @@ test: lint docs postgres chromium $(NODE_STAMP)
 # Every death of a task, some twenty minutes; ONLY="clear" plays the rows whose names contain that.
 matrix: $(STAMP) postgres
 	$(RUN)/python -m tests.live.matrix.play --write --only "$(ONLY)"
+
+# Three seeds of random deaths, user actions and AWS faults, some seven minutes each; SEED=7 plays one.
+chaos: $(STAMP) postgres
+	$(RUN)/python -m tests.chaos.play --seed $(SEED)
 
 lint: $(STAMP)
 	$(RUN)/ruff check .

@@ -1,4 +1,4 @@
-"""What a chaos campaign will do, out of a seed: runs to start, and things that happen to them, to Airflow, to AWS."""
+"""What a chaos campaign does, out of a seed: what is started, and what happens to it, to Airflow, to AWS."""
 
 from __future__ import annotations
 

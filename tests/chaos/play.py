@@ -25,6 +25,7 @@ DAGS = Path(__file__).parent / "dags"
 SETTINGS = {
     "AIRFLOW__CORE__PARALLELISM": "32",
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "40",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
 }
 CANCEL_SECONDS = 150.0
@@ -69,8 +70,11 @@ class Campaign:
             self.cluster.batch_queue(queue)
         self.cluster.wait("the DAGs", 90, self._dags_are_there)
         self._began = time.monotonic()
-        lanes = [threading.Thread(target=self._start_runs)]
-        lanes += [threading.Thread(target=self._play_lane, args=(lane,)) for lane in self.plan.lanes.values()]
+        lanes = [threading.Thread(target=self._start_runs, daemon=True)]
+        lanes += [
+            threading.Thread(target=self._play_lane, args=(lane,), daemon=True)
+            for lane in self.plan.lanes.values()
+        ]
         for lane in lanes:
             lane.start()
         for lane in lanes:
@@ -151,7 +155,7 @@ class Campaign:
             self.cluster.wait_for_api()
 
     def _user(self, event: PlannedEvent, began: float) -> Happened:
-        run, task = self._picked(event.pick)
+        run, task = self._picked(event)
         index = task["map_index"] if event.kind in ONE_TASK else None
         note = ""
         try:
@@ -161,15 +165,20 @@ class Campaign:
         lasts = CANCEL_SECONDS if event.kind == "cancel" else 0
         return Happened(event.kind, began, self.now() + lasts, run.run_id, index, note=note)
 
-    def _picked(self, pick: float) -> tuple[Run, dict[str, Any]]:
-        """Return one of the runs with a job that lives, and one of its tasks."""
+    def _picked(self, event: PlannedEvent) -> tuple[Run, dict[str, Any]]:
+        """Return one of the runs with a job that lives, and one of its tasks; for a kill, one in a worker."""
         alive = {job["tags"]["airflow_run_id"] for job in self.cluster.batch_alive()}
-        runs = [run for run in self._runs if run.run_id in alive] or self._runs
-        if not runs:
-            raise LookupError("no run yet")
-        dice = random.Random(pick)
-        run = dice.choice(runs)
-        return run, dice.choice(self.cluster.task_instances(run.dag_id, run.run_id))
+        kill = event.kind.startswith(("kill", "term"))
+        runs = [run for run in self._runs if run.run_id in alive]
+        if kill:
+            runs = [run for run in runs if run.planned.mode in ("sync", "reattach")]
+        random.Random(event.pick).shuffle(runs)
+        for run in runs:
+            tasks = self.cluster.task_instances(run.dag_id, run.run_id)
+            tasks = [task for task in tasks if not kill or task["state"] == "running"]
+            if tasks:
+                return run, random.Random(event.pick).choice(tasks)
+        raise LookupError("there is no such run or task at the moment")
 
     def cancel(self, run: Run, task: Json) -> None:
         """Cancel a run's jobs with the operator."""

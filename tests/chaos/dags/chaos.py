@@ -1,4 +1,4 @@
-"""The DAGs of a chaos campaign: the operator in every mode, a cancel of a run, and the sweep of every minute."""
+"""The DAGs of a chaos campaign: the operator in every mode, a cancel of a run, the sweep of every minute."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
+from botocore.config import Config
 
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.stop import StopProcedure
@@ -19,6 +20,8 @@ from airflow_batch_cancel.observability import count_calls, count_outcomes, span
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+
+_PATIENCE = Config(connect_timeout=10, read_timeout=20, retries={"total_max_attempts": 2})
 
 
 class BatchCancelHook(AwsBaseHook):
@@ -51,6 +54,15 @@ class BatchCancelHook(AwsBaseHook):
                 "aws_conn_id", self.aws_conn_id, "the id of an Airflow connection that exists"
             )
         return wrapper
+
+    @property
+    def config(self) -> Config:
+        """
+        The botocore configuration: a call that hangs is given up after 20 s, where botocore waits for 60.
+
+        What the connection or the caller configures goes first; the gateway repeats calls by itself.
+        """
+        return _PATIENCE.merge(super().config)
 
     @cached_property
     def gateway(self) -> BatchGateway:

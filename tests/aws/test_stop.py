@@ -266,6 +266,18 @@ def test_a_call_is_made_again_beyond_botocores_own_retries(sim):
     assert len(BatchGateway(sim.client(), sim.clock).list_job_ids_by_name("default", "a")) == 1
 
 
+def test_calls_that_hang_are_given_up(sim):
+    """Each of them takes as long as the client waits; a stop does not go on for half an hour for that."""
+    job_id = sim.submit(status="RUNNING")
+    sim.faults.latency(40, "DescribeJobs")
+    sim.faults.server_error("DescribeJobs")
+    began = sim.clock.now()
+    report = stop(sim, [job_id], timeout=timedelta(seconds=30))
+    assert sim.job(job_id).is_terminated
+    assert outcomes(report) == [Outcome.STOPPING]
+    assert sim.clock.now() - began < 500
+
+
 def test_three_in_ten_calls_throttled_and_every_job_is_stopped(sim, bulk):
     """Backoff beyond botocore's own retries loses no job."""
     ids = [sim.submit(status="RUNNING") for _ in range(300)]

@@ -61,7 +61,7 @@ def batch() -> Iterator[Batch]:
             os.environ["AIRFLOW_CONN_AWS_DEFAULT"] = json.dumps(connection)
             yield Batch(url)
         finally:
-            process.terminate()
+            process.kill()  # it would wait for the answers that hang
 
 
 def _peak_mebibytes() -> float:

@@ -15,7 +15,13 @@ MODES: dict[str, dict[str, Any]] = {
 """The arguments of the operator, by the mode's name."""
 VARIANTS: dict[str, int] = {"plain": 1, "retry": 1, "mapped": 4}
 """How many task instances a run has, by the variant's name."""
-RUNS_PER_MODE = {"plain": 6, "retry": 6, "mapped": 3}
+RUNS = {
+    "sync": {"plain": 6, "retry": 6},
+    "deferrable": {"plain": 6, "retry": 6, "mapped": 7},
+    "no_wait": {"plain": 4, "retry": 4, "mapped": 6},
+    "reattach": {"plain": 2, "retry": 8},
+}
+"""How many runs, by mode and variant; tasks that hold a worker are the fewer ones."""
 CALM, ROUGH = "calm", "rough"
 """The queues: AWS goes wrong in the second only."""
 SPAN_SECONDS = 240.0
@@ -131,7 +137,10 @@ def make_plan(seed: int) -> Plan:
 
 def _runs(dice: random.Random) -> tuple[PlannedRun, ...]:
     kinds = [
-        (mode, variant) for mode in MODES for variant, count in RUNS_PER_MODE.items() for _ in range(count)
+        (mode, variant)
+        for mode, variants in RUNS.items()
+        for variant, count in variants.items()
+        for _ in range(count)
     ]
     dice.shuffle(kinds)
     step = SPAN_SECONDS * 0.7 / len(kinds)

@@ -23,8 +23,9 @@ from tests.live.cluster import Cluster
 
 DAGS = Path(__file__).parent / "dags"
 SETTINGS = {
-    "AIRFLOW__CORE__PARALLELISM": "32",
+    "AIRFLOW__CORE__PARALLELISM": "24",
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "40",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "50",
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
 }
@@ -56,7 +57,7 @@ class Campaign:
         self.say = say
         self.happened: list[Happened] = []
         self.cancels: list[str] = []
-        self._runs: list[Run] = []
+        self.runs: list[Run] = []
         self._jumped = 0.0
         self._began = time.monotonic()
 
@@ -85,13 +86,24 @@ class Campaign:
         self.cluster.batch_faults()
         self.cluster.wait_for_api()
         time.sleep(60)
-        self._trigger_and_wait("sweep")
+        self._patiently("the last sweep", self._sweep)
         time.sleep(3)
 
-    def _trigger_and_wait(self, dag_id: str) -> None:
-        run_id = self.cluster.trigger(dag_id)
-        state = self.cluster.wait_for_run(dag_id, run_id, 180)
-        self.say(f"the last sweep: {state}")
+    def _sweep(self) -> bool:
+        run_id = self.cluster.trigger("sweep")
+        self.say(f"the last sweep: {self.cluster.wait_for_run('sweep', run_id, 180)}")
+        return True
+
+    def _patiently(self, what: str, act: Callable[[], bool]) -> None:
+        """Do something with an API server that may be slow or away."""
+
+        def done() -> bool:
+            try:
+                return act()
+            except OSError:
+                return False
+
+        self.cluster.wait(what, 300, done)
 
     def _dags_are_there(self) -> bool:
         dags = self.cluster.api("GET", "/dags?limit=100")["dags"]
@@ -107,7 +119,7 @@ class Campaign:
             }
             for _ in range(60):
                 try:
-                    self._runs.append(Run(planned, self.cluster.trigger(planned.dag_id, conf)))
+                    self.runs.append(Run(planned, self.cluster.trigger(planned.dag_id, conf)))
                     break
                 except (OSError, TimeoutError):
                     time.sleep(1)
@@ -169,7 +181,7 @@ class Campaign:
         """Return one of the runs with a job that lives, and one of its tasks; for a kill, one in a worker."""
         alive = {job["tags"]["airflow_run_id"] for job in self.cluster.batch_alive()}
         kill = event.kind.startswith(("kill", "term"))
-        runs = [run for run in self._runs if run.run_id in alive]
+        runs = [run for run in self.runs if run.run_id in alive]
         if kill:
             runs = [run for run in runs if run.planned.mode in ("sync", "reattach")]
         random.Random(event.pick).shuffle(runs)
@@ -200,6 +212,7 @@ def _delete_run(campaign: Campaign, run: Run, task: Json) -> None:
     campaign.cluster.mark_run(run.dag_id, run.run_id, "failed")
     time.sleep(0.5)
     campaign.cluster.api("DELETE", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")
+    campaign.runs.remove(run)
 
 
 def _clear_run(campaign: Campaign, run: Run, task: Json) -> None:

@@ -1,5 +1,5 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test chaos matrix audit lint format docs demo wheel clean postgres chromium bundle screenshots
+.PHONY: test chaos limits matrix audit lint format docs demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -18,6 +18,10 @@ matrix: $(STAMP) postgres
 # Three seeds of random deaths, user actions and AWS faults, some seven minutes each; SEED=7 plays one.
 chaos: $(STAMP) postgres
 	$(RUN)/python -m tests.chaos.play --seed $(SEED)
+
+# How far it goes: 10,000 jobs, 100 cancels at once, an endpoint that drips or hangs, a full disk (root only).
+limits: $(STAMP)
+	AIRFLOW_HOME=$(CURDIR)/build/airflow $(RUN)/python -m tests.chaos.limits $(ONLY)
 
 lint: $(STAMP)
 	$(RUN)/ruff check .

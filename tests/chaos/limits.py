@@ -1,21 +1,27 @@
-"""Measures how far it goes: very many jobs, very many cancels, an endpoint that drips or hangs."""
+"""Measures how far it goes: very many jobs and cancels, an endpoint that drips or hangs, a full disk."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from tests.live.cluster import Cluster
 from tests.live.wire import http
+
+LIVE_DAGS = Path(__file__).parents[1] / "live" / "dags"
 
 MANY = 10_000
 AT_ONCE = 100
@@ -115,9 +121,36 @@ def an_endpoint_that(kind: str, seconds: float) -> Callable[[], str]:
     return measure
 
 
+def a_full_disk() -> str:
+    """A task is marked failed when nothing can be logged: its logs are on a tiny file system (root only)."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=True)
+        try:
+            with Cluster(LIVE_DAGS, {"AIRFLOW__LOGGING__BASE_LOG_FOLDER": folder}) as cluster:
+                return _killed_on_a_full_disk(cluster, Path(folder))
+        finally:
+            subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def _killed_on_a_full_disk(cluster: Cluster, folder: Path) -> str:
+    run_id = cluster.trigger("cancellable")
+    cluster.wait(
+        "the job to run", 120, lambda: [job["status"] for job in cluster.batch_jobs()] == ["RUNNING"]
+    )
+    with contextlib.suppress(OSError), (folder / "full").open("wb", buffering=0) as file:
+        while True:
+            file.write(b"0" * 4096)
+    began = time.monotonic()
+    cluster.mark_task("cancellable", run_id, "job", "failed")
+    cluster.wait("the job to end", 120, lambda: not cluster.batch_alive())
+    (job,) = cluster.batch_jobs()
+    return f"{job['status']} after {time.monotonic() - began:.0f} s: {job['statusReason']}"
+
+
 LIMITS: dict[str, Callable[[], str]] = {
     "10,000 running jobs, one cancel": ten_thousand_jobs,
     "100 cancels of the same 50 jobs at once": a_hundred_cancels,
+    "a disk that is full of logs": a_full_disk,
     "DescribeJobs drips, a byte every 20 ms": an_endpoint_that("drip", 0.02),
     "DescribeJobs hangs, an answer after 10 minutes": an_endpoint_that("latency", 600),
 }

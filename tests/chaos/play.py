@@ -31,6 +31,8 @@ SETTINGS = {
 }
 CANCEL_SECONDS = 150.0
 """As long as the run of a cancel may take."""
+TARGET_SECONDS = 30.0
+"""How long something that is to happen to a task waits for one, on a machine that is slow to start them."""
 CONNECTIONS = {CALM: "aws_default", ROUGH: "aws_second"}
 SIGNALS = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM}
 
@@ -178,7 +180,17 @@ class Campaign:
         return Happened(event.kind, began, self.now() + lasts, run.run_id, index, note=note)
 
     def _picked(self, event: PlannedEvent) -> tuple[Run, dict[str, Any]]:
-        """Return one of the runs with a job that lives, and one of its tasks; for a kill, one in a worker."""
+        """Return one of the runs with a job that lives, and one of its tasks, as soon as there is one."""
+        ends = time.monotonic() + TARGET_SECONDS
+        while time.monotonic() < ends:
+            target = self._target(event)
+            if target:
+                return target
+            time.sleep(1)
+        raise LookupError("there is no such run or task")
+
+    def _target(self, event: PlannedEvent) -> tuple[Run, dict[str, Any]] | None:
+        """Return what is there to be hit; for a kill it is a task in a worker."""
         alive = {job["tags"]["airflow_run_id"] for job in self.cluster.batch_alive()}
         kill = event.kind.startswith(("kill", "term"))
         runs = [run for run in self.runs if run.run_id in alive]
@@ -190,7 +202,7 @@ class Campaign:
             tasks = [task for task in tasks if not kill or task["state"] == "running"]
             if tasks:
                 return run, random.Random(event.pick).choice(tasks)
-        raise LookupError("there is no such run or task at the moment")
+        return None
 
     def cancel(self, run: Run, task: Json) -> None:
         """Cancel a run's jobs with the operator."""

@@ -1,5 +1,5 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test matrix bench audit lint format docs demo wheel clean postgres chromium bundle screenshots
+.PHONY: test matrix chaos limits bench audit lint format docs demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -19,6 +19,14 @@ matrix: $(STAMP) postgres
 # Beside what people use today, some twelve minutes; QUICK=1 tries it out, ONLY="stop" runs the parts so called.
 bench: $(STAMP) $(STOCK) postgres
 	$(RUN)/python -m tests.bench $(if $(QUICK),--quick) --only "$(ONLY)"
+
+# Three seeds of random deaths, user actions and AWS faults, some seven minutes each; SEED=7 plays one.
+chaos: $(STAMP) postgres
+	$(RUN)/python -m tests.chaos.play --seed $(SEED)
+
+# How far it goes: 10,000 jobs, 100 cancels at once, an endpoint that drips or hangs, a full disk (root only).
+limits: $(STAMP)
+	AIRFLOW_HOME=$(CURDIR)/build/airflow $(RUN)/python -m tests.chaos.limits $(ONLY)
 
 lint: $(STAMP)
 	$(RUN)/ruff check .

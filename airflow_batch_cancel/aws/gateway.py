@@ -22,6 +22,8 @@ PARALLEL_CALLS = 10
 """As many as botocore keeps connections open for by default (``max_pool_connections``)."""
 ATTEMPTS = 8
 """How often a call is made that AWS throttles or fails to serve."""
+LONGEST_TRY_SECONDS = 60
+"""After how long no further attempt is made: eight attempts that hang would take half an hour."""
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
@@ -155,6 +157,7 @@ class BatchGateway:
         """
         method = getattr(self.client, _METHODS[operation])
         attempts = attempts or self._attempts
+        last_try = self.clock.now() + LONGEST_TRY_SECONDS
         for attempt in range(1, attempts + 1):
             self._pace.wait_for_turn()
             try:
@@ -162,7 +165,7 @@ class BatchGateway:
             except AWS_ERRORS as raised:
                 error = translate(operation, raised)
                 self._note(error)
-                if not error.retryable or attempt == attempts:
+                if not error.retryable or attempt == attempts or self.clock.now() > last_try:
                     raise error from raised
                 self._back_off(attempt, error)
             else:

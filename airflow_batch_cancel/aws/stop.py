@@ -195,6 +195,7 @@ class StopProcedure:
             progress.asked = Operation(asked) if asked else None
             progress.was_started = was_started
             progress.seen_live = seen_live
+            progress.asked_unseen = bool(asked) and not seen_live
         return procedure
 
     @property
@@ -258,7 +259,8 @@ class StopProcedure:
             unseen = progress.last_error if job is None else None
             outcome, message = None, str(unseen or progress.action.why)
         else:
-            outcome, message = outcome_of(progress, self.policy, self._waiting_on.get(progress.job_id, ()))
+            waiting_on = self._waiting_on.get(progress.job_id, ())
+            outcome, message = outcome_of(progress, self.policy, self.began, waiting_on)
         return JobOutcome(
             job_id=progress.job_id,
             outcome=outcome,
@@ -272,11 +274,12 @@ class StopProcedure:
 
 
 def outcome_of(
-    progress: JobProgress, policy: Policy, waiting_on: tuple[str, ...] = ()
+    progress: JobProgress, policy: Policy, began: float, waiting_on: tuple[str, ...] = ()
 ) -> tuple[Outcome, str]:
     """
     Say what has become of one job, and why.
 
+    :param began: when the procedure did, in seconds since the epoch
     :param waiting_on: live jobs that it depends on
     """
     job = progress.job
@@ -285,7 +288,7 @@ def outcome_of(
     if job is None:
         return _outcome_of_unseen(progress)
     if job.finished:
-        return _outcome_of_finished(job, progress, policy)
+        return _outcome_of_finished(job, progress, policy, began)
     if progress.action.action is Action.LEAVE:
         return Outcome.LEFT_RUNNING, progress.action.why
     if waiting_on:
@@ -306,15 +309,30 @@ def _outcome_of_unseen(progress: JobProgress) -> tuple[Outcome, str]:
     return _outcome_of_error(progress.last_error or _not_found())
 
 
-def _outcome_of_finished(job: Job, progress: JobProgress, policy: Policy) -> tuple[Outcome, str]:
-    if not progress.seen_live and progress.asked is None:
+def _outcome_of_finished(
+    job: Job, progress: JobProgress, policy: Policy, began: float
+) -> tuple[Outcome, str]:
+    if _had_ended_before(job, progress, began):
         return Outcome.ALREADY_FINISHED, f"it had {job.status} before"
-    ended_by_us = job.stop_requested or job.status_reason == policy.reason or job.is_array_parent
-    if job.status == "SUCCEEDED" or (job.started_at and not ended_by_us):
+    # A parent may come without the flags, and has a reason of its own.
+    stopped = (
+        job.stop_requested
+        or job.status_reason == policy.reason
+        or (job.is_array_parent and progress.asked is not None)
+    )
+    if job.status == "SUCCEEDED" or not stopped:
         return Outcome.FINISHED, f"it ended by itself, {job.status}, after it was asked to stop"
-    if progress.was_started or job.started_at:
+    if progress.was_started or job.started_at or job.array_summary.get("SUCCEEDED"):
         return Outcome.TERMINATED, ""
     return Outcome.CANCELLED, ""
+
+
+def _had_ended_before(job: Job, progress: JobProgress, began: float) -> bool:
+    """Whether the job was over before we asked; a predecessor of this process may have asked, and died."""
+    if progress.seen_live:
+        return False
+    ended_since = job.stopped_at is not None and job.stopped_at.timestamp() >= began
+    return not (ended_since and (progress.asked or job.stop_requested))
 
 
 def _outcome_of_error(error: BatchApiError) -> tuple[Outcome, str]:

@@ -21,6 +21,8 @@ from airflow_batch_cancel.observability import count_calls, count_outcomes, span
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
 
+_PATIENCE = Config(connect_timeout=10, read_timeout=20, retries={"total_max_attempts": 1})
+
 
 class BatchCancelHook(AwsBaseHook):
     """
@@ -55,9 +57,11 @@ class BatchCancelHook(AwsBaseHook):
 
     @property
     def config(self) -> Config:
-        """The botocore config; the gateway repeats calls at its pace, unless this has ``retries``."""
-        config = super().config
-        return config if config.retries else config.merge(Config(retries={"total_max_attempts": 1}))
+        """
+        The botocore configuration: a call that hangs is given up after 20 s, where botocore waits for 60, and
+        is repeated by the gateway, at its pace. What the connection or the caller configures goes first.
+        """
+        return _PATIENCE.merge(super().config)
 
     @cached_property
     def gateway(self) -> BatchGateway:

@@ -95,8 +95,9 @@ class Operations:
         ids = request.get("jobs") or []
         if len(ids) > _IDS_PER_DESCRIBE:
             raise ServiceError(f"Maximum number of jobs supported is {_IDS_PER_DESCRIBE}")
+        lag = self._lag("DescribeJobs")
         found = (self.engine.jobs.get(job_id) for job_id in dict.fromkeys(ids))
-        return {"jobs": [job_detail(job, self._account) for job in found if job and self._visible(job)]}
+        return {"jobs": [job_detail(job, self._account) for job in found if job and self._visible(job, lag)]}
 
     def list_jobs(self, request: Json) -> Json:
         """List jobs of one queue or array: one status, RUNNING by default, or one filter."""
@@ -107,7 +108,8 @@ class Operations:
         else:
             status = request.get("jobStatus") or "RUNNING"
             jobs = (job for job in jobs if job.status == status)
-        visible = [job for job in jobs if self._visible(job)]
+        lag = self._lag("ListJobs")
+        visible = [job for job in jobs if self._visible(job, lag)]
         newest_first = sorted(visible, key=lambda job: (-job.created_at, job.index or 0))
         start = int(request.get("nextToken") or 0)
         limit = 100 if filters else 1000
@@ -208,11 +210,14 @@ class Operations:
                 stop(job, reason)
         return answer
 
-    def _visible(self, job: SimulatedJob) -> bool:
+    def _lag(self, operation: str) -> float:
+        return self.visibility_lag + self._faults.seconds(operation, "visibility_lag")
+
+    def _visible(self, job: SimulatedJob, lag: float) -> bool:
         now = self.engine.now
         if job.shown_at is None or now >= job.shown_at + self.summary_lag:
             job.shown_at, job.shown_counts = now, dict(job.child_counts)
-        if now < job.created_at + self.visibility_lag:
+        if now < job.created_at + lag:
             return False
         return self.retention is None or job.stopped_at is None or now < job.stopped_at + self.retention
 

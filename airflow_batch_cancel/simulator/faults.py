@@ -10,7 +10,16 @@ from typing import Any
 from airflow_batch_cancel.simulator.clock import VirtualClock
 from airflow_batch_cancel.simulator.model import ServiceError
 
-KINDS = ("throttle", "server_error", "latency", "drop_answer", "deny", "bulk_errors")
+KINDS = (
+    "throttle",
+    "server_error",
+    "latency",
+    "drip",
+    "drop_answer",
+    "deny",
+    "bulk_errors",
+    "visibility_lag",
+)
 
 _MESSAGES = {"ExpiredTokenException": "The security token included in the request is expired"}
 
@@ -24,6 +33,9 @@ class Fault:
     :param code: of ``bulk_errors``, or of ``deny``: ``ExpiredTokenException``
     :param probability: of a call (for ``bulk_errors`` of a job in it) to be hit
     :param times: how many hits are left; None for ever
+    :param seconds: that a call takes; for ``drip`` between two bytes of its answer, for ``visibility_lag``
+        until a submitted job shows
+    :param code: of ``deny`` and ``bulk_errors``
     :param job_ids: for ``deny``: only these jobs
     :param queue: only calls about this queue, or about a job in it
     :param lasts: seconds until it is over; None for ever
@@ -90,6 +102,14 @@ class Faults:
         """Let every call take ``seconds``."""
         self.add("latency", operation=operation, seconds=seconds)
 
+    def drip(self, seconds: float, operation: str | None = None) -> None:
+        """Send the answer byte by byte, with ``seconds`` between two of them; over HTTP only."""
+        self.add("drip", operation=operation, seconds=seconds)
+
+    def visibility_lag(self, seconds: float) -> None:
+        """Let DescribeJobs and ListJobs show a job only ``seconds`` after its submit."""
+        self.add("visibility_lag", seconds=seconds)
+
     def drop_answer(self, operation: str, times: int = 1) -> None:
         """Do what was asked, and lose the connection before the answer."""
         self.add("drop_answer", operation=operation, times=times)
@@ -110,9 +130,9 @@ class Faults:
         self._tokens = self._rate[1]
         self._filled_at = self._clock.now()
 
-    def seconds(self, operation: str) -> float:
-        """Return how long this call takes."""
-        return sum(rule.seconds for rule in self._of("latency", operation))
+    def seconds(self, operation: str, kind: str = "latency") -> float:
+        """Return how long this call takes, or what another ``kind`` of rule with seconds says."""
+        return sum(rule.seconds for rule in self._of(kind, operation))
 
     def refuse(self, operation: str, job_id: str | None) -> None:
         """

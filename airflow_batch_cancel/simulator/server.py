@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import anyio
 import uvicorn
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -29,6 +30,21 @@ class _LostAnswer(Response):
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"{", "more_body": True})
         raise ConnectionAbortedError("the answer is lost")
+
+
+class _DrippingAnswer(JSONResponse):
+    """An answer that comes byte by byte, so that no read of the client's times out."""
+
+    def __init__(self, content: Any, seconds: float) -> None:
+        super().__init__(content)
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        for byte in bytes(self.body):
+            await anyio.sleep(self._seconds)
+            await send({"type": "http.response.body", "body": bytes([byte]), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def make_app(sim: BatchSimulator) -> Starlette:
@@ -57,6 +73,8 @@ def _answer(sim: BatchSimulator, operation: str, request: dict[str, Any]) -> Res
         threading.Event().wait(answer.seconds)
     if answer.lost:
         return _LostAnswer()
+    if answer.drip:
+        return _DrippingAnswer(answer.body, answer.drip)
     headers = {"x-amzn-errortype": answer.error_code} if answer.error_code else {}
     return JSONResponse(answer.body, answer.status, headers)
 
@@ -106,6 +124,7 @@ def _job(job: SimulatedJob) -> dict[str, Any]:
         "statusReason": job.status_reason,
         "isCancelled": job.is_cancelled,
         "isTerminated": job.is_terminated,
+        "queue": job.queue.name,
         "tags": job.tags,
         "createdAt": job.created_at,
         "startedAt": job.started_at,

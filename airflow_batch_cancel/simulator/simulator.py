@@ -32,6 +32,7 @@ class Answer:
     What the service answers.
 
     :param lost: the connection is lost before the client has it
+    :param drip: seconds between two bytes
     """
 
     status: int
@@ -39,6 +40,7 @@ class Answer:
     error_code: str = ""
     lost: bool = False
     seconds: float = field(default=0.0, compare=False)
+    drip: float = field(default=0.0, compare=False)
 
 
 class BatchSimulator:
@@ -190,6 +192,7 @@ class BatchSimulator:
                     self._operations.by_name[operation](request),
                     lost=self.faults.loses_answer(operation),
                     seconds=seconds,
+                    drip=self.faults.seconds(operation, "drip"),
                 )
             except ServiceError as error:
                 answer = Answer(error.status, {"message": error.message}, error.code, seconds=seconds)

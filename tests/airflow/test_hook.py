@@ -111,3 +111,10 @@ def test_an_arn_of_another_region_is_refused(hook):
     """By name, before the first call."""
     with pytest.raises(JobIdError, match="Region us-east-1"):
         hook.cancel_jobs(f"arn:aws:batch:eu-west-1:123456789012:job/{UNKNOWN}", POLICY)
+
+
+def test_a_call_that_hangs_is_given_up_sooner_than_botocore_does(hook):
+    """What the caller or the connection configures goes first."""
+    assert hook.get_conn().meta.config.read_timeout == 20
+    own = BatchCancelHook(config={"read_timeout": 90}).get_conn().meta.config
+    assert (own.read_timeout, own.connect_timeout) == (90, 10)

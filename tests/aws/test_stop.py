@@ -266,6 +266,18 @@ def test_a_call_is_made_again_beyond_botocores_own_retries(sim):
     assert len(BatchGateway(sim.client(), sim.clock).list_job_ids_by_name("default", "a")) == 1
 
 
+def test_calls_that_hang_are_given_up(sim):
+    """Each of them takes as long as the client waits; a stop does not go on for half an hour for that."""
+    job_id = sim.submit(status="RUNNING")
+    sim.faults.latency(40, "DescribeJobs")
+    sim.faults.server_error("DescribeJobs")
+    began = sim.clock.now()
+    report = stop(sim, [job_id], timeout=timedelta(seconds=30))
+    assert sim.job(job_id).is_terminated
+    assert outcomes(report) == [Outcome.STOPPING]
+    assert sim.clock.now() - began < 500
+
+
 def test_three_in_ten_calls_throttled_and_every_job_is_stopped(sim, bulk):
     """Backoff beyond botocore's own retries loses no job."""
     ids = [sim.submit(status="RUNNING") for _ in range(300)]
@@ -326,6 +338,60 @@ def test_another_process_goes_on_where_one_was(sim):
     second = StopProcedure.from_dict(BatchGateway(sim.client(), sim.clock), first.policy, kept)
     assert outcomes(second.run()) == [Outcome.TERMINATED, Outcome.ALREADY_FINISHED]
     assert sim.count("TerminateJobs") == 1
+
+
+def test_what_a_process_stopped_that_then_died_is_not_called_finished_before(sim):
+    """It died between the terminate and the note of it; its successor reads that from the job."""
+    job_id, over = sim.submit(status="RUNNING", stop_seconds=5), sim.submit(status="SUCCEEDED")
+    sim.clock.jump(1)
+    died = procedure(sim, [job_id, over])
+    kept = died.as_dict()
+    died.step()
+    sim.clock.jump(30)
+    gateway = BatchGateway(sim.client(), sim.clock)
+    report = StopProcedure.from_dict(gateway, died.policy, kept).run()
+    assert outcomes(report) == [Outcome.TERMINATED, Outcome.ALREADY_FINISHED]
+
+
+def test_an_array_that_failed_before_it_could_be_seen_was_not_stopped(sim):
+    """A stop of a finished job is accepted too, and stopped nothing."""
+    sim = BatchSimulator(visibility_lag=3)
+    array = sim.submit(array_size=2, status="FAILED")
+    sim.clock.jump(1)
+    assert outcomes(stop(sim, [array])) == [Outcome.ALREADY_FINISHED]
+
+
+def test_a_job_whose_dependency_failed_under_a_throttled_stop_ended_by_itself(sim):
+    """Nobody's cancel reached it, so it is not called cancelled."""
+    upstream = sim.submit(status="RUNNING", run_seconds=20, exit_code=1)
+    job_id = sim.submit(depends_on=[upstream])
+    sim.clock.jump(1)
+    sim.faults.throttle("TerminateJobs")
+    assert outcomes(stop(sim, [job_id])) == [Outcome.FINISHED]
+
+
+def test_a_drained_array_whose_children_fail_by_themselves_is_not_called_terminated(sim):
+    """All its children had started, so nothing was asked of AWS Batch."""
+    array = sim.submit(array_size=2, status="RUNNING", run_seconds=20, exit_code=1)
+    report = stop(sim, [array], terminate_after=timedelta(minutes=1))
+    assert outcomes(report) == [Outcome.FINISHED]
+
+
+def test_an_array_with_children_that_succeeded_is_not_called_cancelled(sim):
+    """They ran to their end before anybody looked; its other children had not started."""
+    sim.add_queue("blocked", slots=0)
+    array = sim.submit(array_size=4, status="RUNNABLE", queue="blocked")
+    sim._engine.put(sim._engine.jobs[f"{array}:0"], "SUCCEEDED")
+    assert outcomes(stop(sim, [array])) == [Outcome.TERMINATED]
+
+
+def test_the_next_process_asks_again_for_what_was_asked_before_it_showed(sim):
+    """A stop of a job that AWS Batch did not know yet may have done nothing."""
+    job_id = sim.submit(status="RUNNING")
+    kept = {"began": sim.clock.now(), "jobs": [[job_id, "TerminateJob", False, False]]}
+    gateway = BatchGateway(sim.client(), sim.clock)
+    report = StopProcedure.from_dict(gateway, Policy("the test says so"), kept).run()
+    assert outcomes(report) == [Outcome.TERMINATED]
 
 
 def test_jobs_are_found_by_their_exact_name(sim):

@@ -40,6 +40,8 @@ class Postgres:
         self._run("initdb", "--pgdata", str(self._data), "--username", USER, "--auth", "trust", "--no-sync")
         options = ["-D", self._data, "-k", self.directory, "-h", "127.0.0.1", "-p", str(self.port)]
         quick = ["-c", "fsync=off", "-c", "max_connections=400"]
+        # The workers of a killed scheduler hold its socket open, and with it the locks of its transaction.
+        quick += ["-c", "idle_in_transaction_session_timeout=15s"]
         with log.open("ab") as out:
             return subprocess.Popen(
                 [_program("postgres"), *options, *quick],

@@ -197,3 +197,22 @@ def test_a_fault_may_end_by_itself(sim):
         client.list_jobs(jobQueue="default")
     sim.clock.jump(61)
     client.list_jobs(jobQueue="default")
+
+
+def test_a_job_may_be_invisible_for_a_while_from_now_on(sim):
+    """As right after its submit, when AWS is slow; a list does not show it either."""
+    sim.faults.visibility_lag(5)
+    job_id = sim.submit(status="RUNNING")
+    client = sim.client()
+    assert client.describe_jobs(jobs=[job_id])["jobs"] == []
+    assert client.list_jobs(jobQueue="default")["jobSummaryList"] == []
+    sim.clock.jump(5)
+    assert len(client.describe_jobs(jobs=[job_id])["jobs"]) == 1
+
+
+def test_an_answer_may_drip(http):
+    """Byte by byte, and it is the whole answer in the end."""
+    sim, client, _ = http
+    job_id = sim.submit(status="RUNNING")
+    sim.faults.drip(0.0005)
+    assert client.describe_jobs(jobs=[job_id])["jobs"][0]["jobId"] == job_id

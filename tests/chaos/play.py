@@ -1,0 +1,397 @@
+"""Plays the plan of a seed on a real Airflow, and judges what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import threading
+import time
+import urllib.error
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.chaos import judge
+from tests.chaos.judge import Happened, Json
+from tests.chaos.plan import AWS, CALM, ROUGH, USER, PlannedEvent, PlannedRun, make_plan
+from tests.live.cluster import Cluster
+
+DAGS = Path(__file__).parent / "dags"
+SETTINGS = {
+    "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
+    "AIRFLOW__CORE__PARALLELISM": "24",
+    "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "40",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_MAX_OVERFLOW": "50",
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "40",
+}
+CANCEL_SECONDS = 150.0
+"""As long as the run of a cancel may take."""
+TARGET_SECONDS = 30.0
+"""How long something that is to happen to a task waits for one, on a machine that is slow to start them."""
+CONNECTIONS = {CALM: "aws_default", ROUGH: "aws_second"}
+SIGNALS = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM}
+
+
+class Run:
+    """A run that was started."""
+
+    def __init__(self, planned: PlannedRun, run_id: str) -> None:
+        self.planned = planned
+        self.dag_id = planned.dag_id
+        self.run_id = run_id
+
+
+class Campaign:
+    """
+    One seed's plan, played.
+
+    :param say: is told what goes on
+    """
+
+    def __init__(self, cluster: Cluster, seed: int, say: Callable[[str], None]) -> None:
+        self.cluster = cluster
+        self.plan = make_plan(seed)
+        self.say = say
+        self.happened: list[Happened] = []
+        self.cancels: list[str] = []
+        self.runs: list[Run] = []
+        self._jumped = 0.0
+        self._began = time.monotonic()
+
+    def now(self) -> float:
+        """Return Batch's time."""
+        return time.time() + self._jumped
+
+    def play(self) -> None:
+        """Let everything happen that is planned."""
+        for queue in (CALM, ROUGH):
+            self.cluster.batch_queue(queue)
+        self.cluster.wait("the DAGs", 90, self._dags_are_there)
+        self._began = time.monotonic()
+        lanes = [threading.Thread(target=self._start_runs, daemon=True)]
+        lanes += [
+            threading.Thread(target=self._play_lane, args=(lane,), daemon=True)
+            for lane in self.plan.lanes.values()
+        ]
+        for lane in lanes:
+            lane.start()
+        for lane in lanes:
+            lane.join()
+
+    def settle(self) -> None:
+        """End what AWS does wrong, let Airflow find out who is dead, and sweep once."""
+        self.cluster.batch_faults()
+        self.cluster.wait_for_api()
+        time.sleep(60)
+        self._patiently("the last sweep", self._sweep)
+        time.sleep(3)
+
+    def _sweep(self) -> bool:
+        run_id = self.cluster.trigger("sweep")
+        self.say(f"the last sweep: {self.cluster.wait_for_run('sweep', run_id, 180)}")
+        return True
+
+    def _patiently(self, what: str, act: Callable[[], bool]) -> None:
+        """Do something with an API server that may be slow or away."""
+
+        def done() -> bool:
+            try:
+                return act()
+            except OSError:
+                return False
+
+        self.cluster.wait(what, 300, done)
+
+    def _dags_are_there(self) -> bool:
+        dags = self.cluster.api("GET", "/dags?limit=100")["dags"]
+        return len(dags) >= 14
+
+    def _start_runs(self) -> None:
+        for planned in self.plan.runs:
+            self._wait_until(planned.at)
+            conf = {
+                "queue": planned.queue,
+                "connection": CONNECTIONS[planned.queue],
+                "run_seconds": planned.run_seconds,
+            }
+            for _ in range(60):
+                try:
+                    self.runs.append(Run(planned, self.cluster.trigger(planned.dag_id, conf)))
+                    break
+                except (OSError, TimeoutError):
+                    time.sleep(1)
+
+    def _play_lane(self, lane: tuple[PlannedEvent, ...]) -> None:
+        for event in lane:
+            self._wait_until(event.at)
+            began = self.now()
+            try:
+                happened = self._play(event, began)
+            except (OSError, LookupError, psutil.Error) as error:
+                self.say(f"{event.kind} came to nothing: {error}")
+                continue
+            self.happened.append(happened)
+
+    def _play(self, event: PlannedEvent, began: float) -> Happened:
+        if event.kind in AWS:
+            return self._aws(event, began)
+        if event.kind in USER:
+            return self._user(event, began)
+        self._airflow(event)
+        return Happened(event.kind, began, self.now())
+
+    def _aws(self, event: PlannedEvent, began: float) -> Happened:
+        if event.kind == "clock_jump":
+            self.cluster.simulator("POST", "/clock/jump", event.details)
+            self._jumped += event.details["seconds"]
+            return Happened(event.kind, began, self.now())
+        self.cluster.batch_faults(**event.details)
+        lasts = event.details.get("lasts", 60)
+        note = event.details.get("operation", "")
+        return Happened(event.kind, began, began + lasts, queue=ROUGH, note=note)
+
+    def _airflow(self, event: PlannedEvent) -> None:
+        component, _, how = event.kind.rpartition("_")
+        component = component.replace("_", "-")
+        if how == "freeze":
+            self.cluster.freeze(component)
+            time.sleep(20)
+            self.cluster.thaw(component)
+            return
+        self.cluster.kill(component, SIGNALS[how])
+        self.cluster.start(component)
+        if component == "api-server":
+            self.cluster.wait_for_api()
+
+    def _user(self, event: PlannedEvent, began: float) -> Happened:
+        run, task = self._picked(event)
+        index = task["map_index"] if event.kind in ONE_TASK else None
+        note = ""
+        try:
+            USER_ACTS[event.kind](self, run, task)
+        except (OSError, psutil.Error) as error:
+            note = str(error)  # what was asked may happen although the answer is an error
+        lasts = CANCEL_SECONDS if event.kind == "cancel" else 0
+        return Happened(event.kind, began, self.now() + lasts, run.run_id, index, note=note)
+
+    def _picked(self, event: PlannedEvent) -> tuple[Run, dict[str, Any]]:
+        """Return one of the runs with a job that lives, and one of its tasks, as soon as there is one."""
+        ends = time.monotonic() + TARGET_SECONDS
+        while time.monotonic() < ends:
+            target = self._target(event)
+            if target:
+                return target
+            time.sleep(1)
+        raise LookupError("there is no such run or task")
+
+    def _target(self, event: PlannedEvent) -> tuple[Run, dict[str, Any]] | None:
+        """Return what is there to be hit; for a kill it is a task in a worker."""
+        alive = {job["tags"]["airflow_run_id"] for job in self.cluster.batch_alive()}
+        kill = event.kind.startswith(("kill", "term"))
+        runs = [run for run in self.runs if run.run_id in alive]
+        if kill:
+            runs = [run for run in runs if run.planned.mode in ("sync", "reattach")]
+        random.Random(event.pick).shuffle(runs)
+        for run in runs:
+            tasks = self.cluster.task_instances(run.dag_id, run.run_id)
+            tasks = [task for task in tasks if not kill or task["state"] == "running"]
+            if tasks:
+                return run, random.Random(event.pick).choice(tasks)
+        return None
+
+    def cancel(self, run: Run, task: Json) -> None:
+        """Cancel a run's jobs with the operator."""
+        self.cancels.append(self.cluster.trigger("cancel", {"dag_id": run.dag_id, "run_id": run.run_id}))
+
+    def kill(self, run: Run, task: Json, which: tuple[str, ...], number: signal.Signals) -> None:
+        """Send a signal to a task's processes."""
+        processes = self.cluster.task_processes(run.dag_id, run.run_id, "job", task["map_index"])
+        if not processes:
+            raise LookupError("the task has no process")
+        for name in which:
+            processes[name].send_signal(number)
+
+    def _wait_until(self, at: float) -> None:
+        time.sleep(max(0.0, self._began + at - time.monotonic()))
+
+
+def _delete_run(campaign: Campaign, run: Run, task: Json) -> None:
+    campaign.cluster.mark_run(run.dag_id, run.run_id, "failed")
+    time.sleep(0.5)
+    campaign.cluster.api("DELETE", f"/dags/{run.dag_id}/dagRuns/{run.run_id}")
+    campaign.runs.remove(run)
+
+
+def _clear_run(campaign: Campaign, run: Run, task: Json) -> None:
+    path = f"/dags/{run.dag_id}/dagRuns/{run.run_id}/clear"
+    campaign.cluster.api("POST", path, {"dry_run": False, "only_failed": False})
+
+
+Act = Callable[[Campaign, Run, dict[str, Any]], None]
+
+
+def _mark_task(state: str) -> Act:
+    return lambda campaign, run, task: campaign.cluster.mark_task(
+        run.dag_id, run.run_id, "job", state, task["map_index"]
+    )
+
+
+def _mark_run(state: str) -> Act:
+    return lambda campaign, run, task: campaign.cluster.mark_run(run.dag_id, run.run_id, state)
+
+
+def _kill(*which: str, number: signal.Signals = signal.SIGKILL) -> Act:
+    return lambda campaign, run, task: campaign.kill(run, task, which, number)
+
+
+USER_ACTS: dict[str, Act] = {
+    "mark_task_failed": _mark_task("failed"),
+    "mark_task_success": _mark_task("success"),
+    "clear_task": lambda campaign, run, task: campaign.cluster.clear_task(
+        run.dag_id, run.run_id, "job", task["map_index"]
+    ),
+    "mark_run_failed": _mark_run("failed"),
+    "mark_run_success": _mark_run("success"),
+    "clear_run": _clear_run,
+    "delete_run": _delete_run,
+    "cancel": Campaign.cancel,
+    "kill_runner": _kill("runner"),
+    "kill_supervisor": _kill("supervisor"),
+    "kill_both": _kill("supervisor", "runner"),
+    "term_supervisor": _kill("supervisor", number=signal.SIGTERM),
+}
+ONE_TASK = [kind for kind in USER if kind.startswith(("mark_task", "clear_task", "kill", "term"))]
+
+
+def heartbeat_timeouts(campaign: Campaign) -> list[Happened]:
+    """Return the tasks that Airflow itself took for dead, on a machine that is too busy."""
+    path = "/eventLogs?event=heartbeat%20timeout&limit=100"
+    rows = campaign.cluster.api("GET", path)["event_logs"]
+    return [
+        Happened("heartbeat_timeout", 0, float("inf"), row["run_id"], row["map_index"])
+        for row in rows
+        if row["run_id"]
+    ]
+
+
+def problems(campaign: Campaign) -> dict[str, list[str]]:
+    """Return what is wrong in the end, by the promise that it breaks."""
+    jobs = campaign.cluster.batch_jobs()
+    alive = [job for job in jobs if job["status"] not in judge.FINISHED]
+    events = campaign.happened + heartbeat_timeouts(campaign)
+    return {
+        "orphans": [describe(job) for job in alive if _is_orphan(campaign, job)],
+        "healthy jobs stopped": [describe(job) for job in judge.healthy_jobs_stopped(jobs, events)],
+        "task instances with two live jobs": [
+            " and ".join(map(describe, pair)) for pair in judge.twins(jobs)
+        ],
+        "untrue reports": _lies(campaign, {job["jobId"]: job for job in jobs}),
+    }
+
+
+def _is_orphan(campaign: Campaign, job: Json) -> bool:
+    dag_id, run_id, task_id, map_index = judge.instance_of(job)
+    try:
+        task = campaign.cluster.task_instance(dag_id, run_id, task_id, int(map_index))
+        return judge.is_orphan(job, task, campaign.cluster.run_state(dag_id, run_id))
+    except urllib.error.HTTPError as error:
+        if error.code != 404:
+            raise
+        return True
+
+
+def _lies(campaign: Campaign, jobs: dict[str, Json]) -> list[str]:
+    found = []
+    for name, report in reports(campaign):
+        for row in report["jobs"]:
+            lie = judge.lie(row, jobs, campaign.now())
+            if lie:
+                found.append(f"{name}: {row['job_id']}: {lie}")
+    return found
+
+
+def reports(campaign: Campaign) -> list[tuple[str, Json]]:
+    """Return every report that a cancel or a sweep has left."""
+    sweeps = campaign.cluster.api("GET", "/dags/sweep/dagRuns?limit=100")["dag_runs"]
+    runs = [("cancel", run_id) for run_id in campaign.cancels]
+    runs += [("sweep", run["dag_run_id"]) for run in sweeps]
+    found = []
+    for dag_id, run_id in runs:
+        try:
+            found.append((f"{dag_id} {run_id}", campaign.cluster.xcom(dag_id, run_id, dag_id)))
+        except LookupError:
+            continue
+    return found
+
+
+def describe(job: Json) -> str:
+    """Return a job as one line for people."""
+    owner = " ".join(judge.instance_of(job))
+    seconds = (job["stoppedAt"] or 0) - job["createdAt"]
+    what = f"{job['status']} after {seconds:.0f} s: {job['statusReason']}"
+    return f"{job['jobId']} [{job['queue']}] of {owner} try {job['tags']['airflow_try_number']}: {what}"
+
+
+def share_imports(cluster: Cluster) -> None:
+    """Let the scheduler import what the DAGs need, so that the tasks, which are its forks, need not."""
+    folder = cluster.home / "config"
+    folder.mkdir()
+    modules = ("boto3", "airflow_batch_cancel.operators.batch", "airflow_batch_cancel.operators.sweep")
+    (folder / "airflow_local_settings.py").write_text("".join(f"import {module}\n" for module in modules))
+
+
+def campaign(seed: int, say: Callable[[str], None], keep_home: bool) -> int:
+    """Play one seed; return how many promises were broken."""
+    began = time.monotonic()
+    with Cluster(
+        DAGS, settings=SETTINGS, postgres=True, keep_home=keep_home, prepare=share_imports
+    ) as cluster:
+        one = Campaign(cluster, seed, say)
+        say(f"seed {seed}: {one.plan.tasks} tasks, {one.plan.events} events, logs in {cluster.home}")
+        one.play()
+        say("everything has happened; what is left settles")
+        one.settle()
+        found = problems(one)
+        totals(one, say)
+    for promise, broken in found.items():
+        say(f"seed {seed}: {len(broken)} {promise}")
+        for line in broken:
+            say(f"    {line}")
+    say(f"seed {seed}: {time.monotonic() - began:.0f} s")
+    return sum(map(len, found.values()))
+
+
+def totals(one: Campaign, say: Callable[[str], None]) -> None:
+    """Say what the campaign was made of."""
+    jobs = one.cluster.batch_jobs()
+    kinds = Counter(event.kind for event in one.happened)
+    refused = sum(bool(event.note and event.kind in USER) for event in one.happened)
+    say(f"{len(one.happened)} events: {', '.join(f'{n} {kind}' for kind, n in sorted(kinds.items()))}")
+    say(f"{refused} of them were answered with an error")
+    stopped, alive = sum(map(judge.was_stopped, jobs)), len(one.cluster.batch_alive())
+    say(f"{len(jobs)} jobs: {stopped} stopped, {alive} alive, {len(jobs) - stopped - alive} ended")
+    say(f"{len(reports(one))} reports, {len(heartbeat_timeouts(one))} heartbeat timeouts")
+
+
+def main() -> int:
+    """Play the seeds that were asked for, three without; return whether a promise was broken."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, nargs="*", help="what to play; the same seed is the same plan")
+    parser.add_argument("--keep", action="store_true", help="leave logs behind")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+
+    def say(line: str) -> None:
+        print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
+
+    return bool(sum([campaign(seed, say, arguments.keep) for seed in arguments.seed or (1, 2, 3)]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -17,6 +17,8 @@ from sqlalchemy import select
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from airflow_batch_cancel.operators.sweep import BatchSweepOperator
 
+pytestmark = pytest.mark.airflow("3.2", reason="providers can not add to the command line before")
+
 JOB = {"job_queue": "default", "job_definition": "default", "wait_for_completion": False}
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 

@@ -13,6 +13,8 @@ except ModuleNotFoundError:  # before 3.2
         if hasattr(dagbag, "sync_bag_to_db"):
             dagbag.sync_bag_to_db(bag, bundle, version)
         else:  # before 3.1
+            for dag in bag.dags.values():
+                dag.relative_fileloc = "dag.py"  # a DAG out of no file can not be written otherwise
             bag.sync_to_db(bundle, version)
 
 

@@ -218,6 +218,7 @@ def sweep_dag(run, metadata_db):
     return pause
 
 
+@pytest.mark.bulk_calls
 def test_check_finds_everything_in_its_place(airflow, sweep_dag, batch):
     """What can not be seen without an effect is unknown, and no failure."""
     code, out, err = airflow("check", "--job-queue", "default", "--output", "json")

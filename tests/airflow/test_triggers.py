@@ -7,12 +7,14 @@ from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from airflow_batch_cancel import states
 from airflow_batch_cancel.core.owner import Owner
 from airflow_batch_cancel.core.verdict import TaskState
 from airflow_batch_cancel.triggers import batch as batch_triggers
 from airflow_batch_cancel.triggers.batch import CancellableBatchTrigger
+from airflow_batch_cancel.triggers.shared import in_thread
 
 CONNECTION = {"aws_conn_id": "aws_default", "region_name": None, "verify": None, "config": None}
 
@@ -255,3 +257,15 @@ def test_before_airflow_3_3_a_cancelled_trigger_asks_and_stops(batch, airflow_sa
     asyncio.run(cancelled())
     assert batch.job(killed).is_terminated
     assert not batch.job(handed_on).is_terminated
+
+
+def test_a_thread_asks_airflow_on_the_event_loop_of_the_triggerer():
+    """Before Airflow 3.2 the Task SDK bridges by ``async_to_sync``; another loop would mix up answers."""
+
+    async def loop_asked():
+        async def here():
+            return asyncio.get_running_loop()
+
+        return await in_thread(lambda: async_to_sync(here)()) is asyncio.get_running_loop()
+
+    assert asyncio.run(loop_asked())

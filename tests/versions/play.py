@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PAGE = ROOT / "docs" / "explanation" / "versions.md"
-TIERS = ("tests/core", "tests/aws", "tests/airflow")
+TIERS = ("tests/core", "tests/aws", "tests/airflow", "-m", "not live")
 KILL = ("tests/versions/kill.py",)
 KILLED_ON = ("3.0.6", "3.3.2")
 COLUMNS = (

@@ -1,5 +1,5 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test matrix chaos limits bench audit lint format docs demo wheel clean postgres chromium bundle screenshots
+.PHONY: test test-versions matrix chaos limits bench audit lint format docs demo wheel clean postgres chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -27,6 +27,17 @@ chaos: $(STAMP) postgres
 # How far it goes: 10,000 jobs, 100 cancels at once, an endpoint that drips or hangs, a full disk (root only).
 limits: $(STAMP)
 	AIRFLOW_HOME=$(CURDIR)/build/airflow $(RUN)/python -m tests.chaos.limits $(ONLY)
+
+# The tests on every Airflow that a file of names and versions is here for, a quarter of an hour.
+VERSIONS := $(patsubst tests/versions/%.txt,%,$(wildcard tests/versions/*.txt))
+test-versions: $(STAMP) postgres $(VERSIONS:%=.venv-%/.installed)
+	$(RUN)/python -m tests.versions.play --write --only "$(ONLY)"
+
+.venv-%/.installed: tests/versions/%.txt pyproject.toml | $(STAMP)
+	test -x .venv-$*/bin/python || $(RUN)/uv venv --quiet --python $(RUN)/python .venv-$*
+	$(RUN)/uv pip install --quiet --python .venv-$*/bin/python --constraint $< --editable . \
+	  apache-airflow-providers-fab asyncpg httpx hypothesis psycopg2-binary pytest pytest-timeout
+	touch $@
 
 lint: $(STAMP)
 	$(RUN)/ruff check .
@@ -59,7 +70,7 @@ wheel: $(STAMP)
 	$(RUN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf $(VENV) $(UI)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-* $(UI)/node_modules build dist .pytest_cache .mypy_cache .ruff_cache
 
 # Debian's python3 comes without ensurepip; root can have it installed here.
 $(STAMP): pyproject.toml .constraints.txt

@@ -12,6 +12,8 @@ from typing import Any
 
 from airflow.policies import hookimpl
 
+from airflow_batch_cancel.exceptions import TooOldError
+
 log = logging.getLogger(__name__)
 
 _STOCK = "airflow.providers.amazon.aws.operators.batch.BatchOperator"
@@ -28,8 +30,9 @@ def task_policy(task: Any) -> None:
     """
     try:
         _adopt(task)
-    except Exception:
-        log.exception("Task %s is not adopted", getattr(task, "task_id", task))
+    except Exception as error:
+        bug = not isinstance(error, TooOldError)
+        log.error("Task %s is not adopted: %s", getattr(task, "task_id", task), error, exc_info=bug)
 
 
 def _adopt(task: Any) -> None:

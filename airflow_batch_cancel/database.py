@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow.models.dag import DagModel
-from airflow.models.dagbag import DBDagBag
 from airflow.models.dagrun import DagRun
 from airflow.models.renderedtifields import RenderedTaskInstanceFields
 from airflow.models.serialized_dag import SerializedDagModel
@@ -86,6 +85,8 @@ def instances_of_run(
 
 def mark_failed(session: Session, run: Run, instances: Iterable[tuple[str, int]]) -> None:
     """Mark task instances failed, as a person does in the Airflow UI, so that no further try follows."""
+    from airflow.models.dagbag import DBDagBag  # new in Airflow 3.1
+
     by_task: dict[str, list[int]] = defaultdict(list)
     for task_id, map_index in instances:
         by_task[task_id].append(map_index)

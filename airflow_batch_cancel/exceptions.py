@@ -11,7 +11,8 @@ Every error that this package raises on purpose.
     │   ├── ServiceUnavailableError          5xx, no connection, no answer; repeating is right
     │   └── AccessDeniedError                a permission is missing; repeating is useless
     ├── JobsNotStoppedError                  a report in which some job is not stopped
-    └── DeploymentIdMissingError             a sweep without ``[batch_cancel] deployment_id``
+    ├── DeploymentIdMissingError             a sweep without ``[batch_cancel] deployment_id``
+    └── TooOldError (also ImportError)       Airflow or its amazon provider lacks what a feature is made of
 """
 
 from __future__ import annotations
@@ -114,3 +115,19 @@ class DeploymentIdMissingError(BatchCancelError):
             "of another one in the same AWS account. Set it (AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID) to a name "
             "that no other Airflow on this account uses, on every scheduler, worker and triggerer."
         )
+
+
+class TooOldError(BatchCancelError, ImportError):
+    """
+    A version of something is older than this package can work with.
+
+    :param distribution: what is too old, as pip calls it
+    :param found: its version
+    :param at_least: the first version that would do
+    """
+
+    def __init__(self, distribution: str, found: str, at_least: str) -> None:
+        self.distribution = distribution
+        self.found = found
+        self.at_least = at_least
+        super().__init__(f"airflow-batch-cancel needs {distribution} {at_least} or newer; this is {found}.")

@@ -122,7 +122,7 @@ def _initialised() -> Any:
 
         stats.initialize(factory=get_stats_factory(), export_legacy_names=False)
     except (ImportError, AttributeError):  # before Airflow 3.3
-        from airflow.providers.common.compat.sdk import Stats
+        from airflow_batch_cancel.compat import Stats
 
         return Stats
     return stats

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
-from airflow.providers.common.compat.sdk import XCom
 
+from airflow_batch_cancel.compat import XCom
 from airflow_batch_cancel.core.jobs import normalise_job_ids
 from airflow_batch_cancel.core.owner import Run
 from airflow_batch_cancel.exceptions import ArgumentError

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from airflow.providers.common.compat.sdk import AirflowConfigException, conf
-
+from airflow_batch_cancel.compat import AirflowConfigException, conf
 from airflow_batch_cancel.core.owner import TAG_VALUE_LENGTH, encode_tag_value, is_cut
 from airflow_batch_cancel.exceptions import ArgumentError
 

@@ -30,6 +30,23 @@ hypothesis.settings.register_profile("steady", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("steady")
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip what a version honestly lacks: Airflow, or botocore's client."""
+    for marker in item.iter_markers("airflow"):
+        from airflow_batch_cancel.compat import airflow_is
+
+        if not airflow_is(marker.args[0]):
+            pytest.skip(marker.kwargs["reason"])
+    if item.get_closest_marker("bulk_calls") and not _has_bulk_calls():
+        pytest.skip("this botocore's client can not stop jobs in bulk")
+
+
+def _has_bulk_calls() -> bool:
+    from airflow_batch_cancel.simulator.wire import service_model
+
+    return "TerminateJobs" in service_model().operation_names
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _remove_airflow_home() -> Iterator[None]:
     yield

@@ -11,6 +11,7 @@ from botocore.config import Config
 
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.aws.stop import StopProcedure
+from airflow_batch_cancel.compat import check_versions
 from airflow_batch_cancel.core.jobs import Job, normalise_job_ids
 from airflow_batch_cancel.core.owner import Owner, Ownership, Run
 from airflow_batch_cancel.core.policy import Policy
@@ -20,6 +21,8 @@ from airflow_batch_cancel.observability import count_calls, count_outcomes, span
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
+
+check_versions()
 
 _PATIENCE = Config(connect_timeout=10, read_timeout=20, retries={"total_max_attempts": 1})
 

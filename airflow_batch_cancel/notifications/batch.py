@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import BaseNotifier
-
 from airflow_batch_cancel.aws.stop import StopProcedure
+from airflow_batch_cancel.compat import BaseNotifier
 from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import normalise_job_ids
 from airflow_batch_cancel.core.owner import Ownership

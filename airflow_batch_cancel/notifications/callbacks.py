@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
-from airflow.providers.common.compat.sdk import XCom
 
+from airflow_batch_cancel.compat import XCom
 from airflow_batch_cancel.core.owner import Owner, Run
 from airflow_batch_cancel.core.verdict import TaskState
 from airflow_batch_cancel.exceptions import BatchCancelError

@@ -13,8 +13,8 @@ from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.providers.amazon.aws.triggers.batch import BatchJobTrigger
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowFailException, AirflowTaskTimeout, conf
 
+from airflow_batch_cancel.compat import AirflowFailException, AirflowTaskTimeout, conf
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership, PreviousTry, add_owner_tags
 from airflow_batch_cancel.core.policy import AT_ONCE, Policy
 from airflow_batch_cancel.core.report import CancelReport

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.operators.base_aws import AwsBaseOperator
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_batch_cancel.aws.sweep import SweepReport
+from airflow_batch_cancel.compat import AirflowFailException
 from airflow_batch_cancel.exceptions import ArgumentError, DeploymentIdMissingError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.selection import words

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.sensors.base_aws import AwsBaseSensor
 from airflow.providers.amazon.aws.utils.mixins import aws_template_fields
-from airflow.providers.common.compat.sdk import AirflowFailException, conf
-from airflow.sdk import PokeReturnValue
 
+from airflow_batch_cancel.compat import AirflowFailException, PokeReturnValue, conf
 from airflow_batch_cancel.core.report import CancelReport, observe
 from airflow_batch_cancel.exceptions import ArgumentError, JobsNotStoppedError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook

@@ -40,7 +40,8 @@ def make_client(sim: BatchSimulator, bulk: bool, config: dict[str, Any]) -> Any:
     client.meta.events.register("before-send.batch", functools.partial(_before_send, sim))
     if not bulk:
         for name in ("cancel_jobs", "terminate_jobs"):
-            delattr(type(client), name)
+            if hasattr(client, name):  # a botocore before 1.44 has none
+                delattr(type(client), name)
     return client
 
 

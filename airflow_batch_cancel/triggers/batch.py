@@ -13,6 +13,7 @@ from typing import Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_batch_cancel.aws.stop import MISSING_GRACE, StopProcedure
+from airflow_batch_cancel.compat import triggers_are_told_of_kills
 from airflow_batch_cancel.core.jobs import JobStatus
 from airflow_batch_cancel.core.owner import Owner, PreviousTry
 from airflow_batch_cancel.core.policy import Policy
@@ -192,7 +193,7 @@ class CancellableBatchTrigger(BatchTrigger):
         try:
             error = await self._wait()
         except asyncio.CancelledError:
-            if not hasattr(BaseTrigger, "on_kill"):  # before Airflow 3.3
+            if not triggers_are_told_of_kills():
                 await self.on_kill()
             raise
         status = {"status": "error", "message": error} if error else {"status": "success"}

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
+from asgiref.sync import sync_to_async
+
 from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import Job
@@ -38,8 +40,13 @@ Result = TypeVar("Result")
 
 
 def in_thread(work: Callable[..., Result], *args: Any) -> Awaitable[Result]:
-    """Run blocking work in a thread of this package's own."""
-    return asyncio.get_running_loop().run_in_executor(_POOL, work, *args)
+    """
+    Run blocking work in a thread of this package's own.
+
+    What the work asks Airflow must be asked on this event loop: before Airflow 3.2 a triggerer that is asked
+    on another one mistakes its answers, and ends. ``asgiref`` tells the thread which loop that is.
+    """
+    return sync_to_async(work, thread_sensitive=False, executor=_POOL)(*args)
 
 
 def kept(awaitable: Awaitable[Result]) -> asyncio.Future[Result]:

@@ -10,11 +10,12 @@ from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessE
 from airflow.api_fastapi.common.db.common import SessionDep
 from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag
 from airflow.models.dag import DagModel
-from airflow.providers.common.compat.sdk import conf
 from fastapi import Depends, HTTPException, Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from airflow_batch_cancel.compat import conf
 
 __all__ = ["CanEdit", "GetUserDep", "MayEditRun", "MaySeeJobs", "OwnPage", "SessionDep", "ShortBodies"]
 

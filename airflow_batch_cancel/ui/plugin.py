@@ -5,9 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-from airflow.providers.common.compat.sdk import AirflowPlugin
-
 from airflow_batch_cancel import __version__
+from airflow_batch_cancel.compat import AirflowPlugin, has_tab
 
 URL_PREFIX = "/batch-cancel"
 _TAB = "Batch jobs"
@@ -26,6 +25,8 @@ class BatchCancelPlugin(AirflowPlugin):
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:
         """The HTTP API."""
+        if not has_tab():
+            return []
         from airflow_batch_cancel.ui.api import create_app
 
         return [{"app": create_app(), "url_prefix": URL_PREFIX, "name": _TAB}]
@@ -33,9 +34,11 @@ class BatchCancelPlugin(AirflowPlugin):
     @cached_property
     def react_apps(self) -> list[dict[str, Any]]:
         """The tab, on both pages; they must have one name, as the host keeps the bundle by it."""
+        if not has_tab():
+            return []
         from urllib.parse import urlsplit
 
-        from airflow.providers.common.compat.sdk import conf
+        from airflow_batch_cancel.compat import conf
 
         root = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
         bundle = f"{root}{URL_PREFIX}/static/batch-jobs.js?v={__version__}"

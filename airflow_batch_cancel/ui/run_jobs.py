@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
-from airflow.providers.common.compat.sdk import AirflowException
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from cachetools import LRUCache, TTLCache
 from sqlalchemy.orm import Session
 
 from airflow_batch_cancel.aws.gateway import BatchGateway, Described
+from airflow_batch_cancel.compat import AirflowException
 from airflow_batch_cancel.core.jobs import Job, normalise_job_ids, parent_id
 from airflow_batch_cancel.core.owner import Owner, Ownership, Run
 from airflow_batch_cancel.database import Instance, instances_of_run, rendered_fields

@@ -76,7 +76,8 @@ def run(connection: str, metadata_db: None) -> Callable[..., Ran]:
 
     def run(dag: Any, **kwargs: Any) -> Ran:
         from airflow.dag_processing.bundles.manager import DagBundlesManager
-        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+
+        from tests.airflow.dagbag import DagBag, sync_bag_to_db
 
         DagBundlesManager().sync_bundles_to_db()
         bag = DagBag(dag_folder=os.devnull)

@@ -10,9 +10,9 @@ from datetime import timedelta
 import pytest
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
-from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk import DAG
 
+from airflow_batch_cancel.compat import TaskDeferred
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership
 from airflow_batch_cancel.exceptions import ArgumentError
 from airflow_batch_cancel.operators.batch import CancellableBatchOperator

@@ -17,6 +17,8 @@ from sqlalchemy import select
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from airflow_batch_cancel.operators.sweep import BatchSweepOperator
 
+pytestmark = pytest.mark.airflow("3.2", reason="providers can not add to the command line before")
+
 JOB = {"job_queue": "default", "job_definition": "default", "wait_for_completion": False}
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 
@@ -216,6 +218,7 @@ def sweep_dag(run, metadata_db):
     return pause
 
 
+@pytest.mark.bulk_calls
 def test_check_finds_everything_in_its_place(airflow, sweep_dag, batch):
     """What can not be seen without an effect is unknown, and no failure."""
     code, out, err = airflow("check", "--job-queue", "default", "--output", "json")

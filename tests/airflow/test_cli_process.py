@@ -100,6 +100,7 @@ def test_a_person_is_asked_and_a_script_reads_what_became_of_it(start, terminal,
     assert not batch.alive()
 
 
+@pytest.mark.bulk_calls
 def test_ctrl_c_says_what_aws_has_accepted(start, batch):
     """The stop goes on without the command, and the exit code is that of an interrupt."""
     job_id = batch.submit(status="RUNNING", stop_seconds=36000)

@@ -8,13 +8,14 @@ from datetime import timedelta
 import pytest
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.providers_manager import ProvidersManager
-from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, DeadlineReference, task
+from airflow.sdk import DAG, task
 
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobsNotStoppedError
 from airflow_batch_cancel.notifications import callbacks
 from airflow_batch_cancel.notifications.batch import BatchCancelNotifier
 
+PATH = "airflow_batch_cancel.notifications.batch.BatchCancelNotifier"
 JOB = {"job_name": "job", "job_queue": "default", "job_definition": "default"}
 GIVES_UP = {**JOB, "poll_interval": 1, "max_retries": 1}
 DEADLINE = {"dag_run": {"dag_id": "notified", "dag_run_id": "a-run"}, "deadline": {"id": "1"}}
@@ -214,11 +215,17 @@ def test_bad_arguments_fail_at_parse(arguments):
 
 
 def test_airflow_knows_it():
-    """By the provider's information; and a deadline alert takes it."""
-    path = "airflow_batch_cancel.notifications.batch.BatchCancelNotifier"
-    assert path in ProvidersManager().notification
+    """By the provider's information."""
+    assert PATH in ProvidersManager().notification
+
+
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
+def test_a_deadline_alert_takes_it():
+    """As the callback that the triggerer awaits."""
+    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+
     callback = AsyncCallback(BatchCancelNotifier, kwargs={"job_queues": ["default"]})
-    assert DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(1), callback).callback.path == path
+    assert DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(1), callback).callback.path == PATH
 
 
 def test_a_callback_without_task_and_run_is_refused():

@@ -45,6 +45,7 @@ def named_in(path):
             yield node.value
 
 
+@pytest.mark.bulk_calls
 def test_the_policy_grants_what_the_code_can_call(granted):
     """Every operation of AWS Batch that any module names, and no more."""
     model = boto3.Session().client("batch", region_name="us-east-1").meta.service_model
@@ -57,6 +58,7 @@ def test_the_policy_grants_what_the_code_can_call(granted):
     assert granted == actions(called)
 
 
+@pytest.mark.bulk_calls
 def test_the_policy_grants_what_is_called(granted, run, batch):
     """Jobs submitted with their owner, cancelled and terminated, in bulk and one by one, and a sweep."""
     with DAG("permissions", schedule=None) as dag:

@@ -7,9 +7,9 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG, task
 
+from airflow_batch_cancel.compat import AirflowFailException
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership
 from airflow_batch_cancel.exceptions import ArgumentError
 from airflow_batch_cancel.operators.sweep import BatchSweepOperator

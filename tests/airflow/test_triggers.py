@@ -7,12 +7,14 @@ from dataclasses import asdict
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from airflow_batch_cancel import states
 from airflow_batch_cancel.core.owner import Owner
 from airflow_batch_cancel.core.verdict import TaskState
 from airflow_batch_cancel.triggers import batch as batch_triggers
 from airflow_batch_cancel.triggers.batch import CancellableBatchTrigger
+from airflow_batch_cancel.triggers.shared import in_thread
 
 CONNECTION = {"aws_conn_id": "aws_default", "region_name": None, "verify": None, "config": None}
 
@@ -174,6 +176,7 @@ def test_a_kill_stops_the_job_unless_somebody_waits_for_it(batch, airflow_says, 
         assert reason == f"Airflow task dag/run/job try 1 was killed while deferred, and is {shown} now"
 
 
+@pytest.mark.bulk_calls
 def test_tasks_killed_together_are_asked_for_and_stopped_together(batch, airflow_says):
     """120 mapped instances and 80 tasks: two questions, and four TerminateJobs for 200 jobs."""
     owners = [owner("mapped", index) for index in range(120)] + [owner(f"t{n}") for n in range(80)]
@@ -239,7 +242,7 @@ def test_cancel_on_kill_can_be_turned_off(batch):
 
 def test_before_airflow_3_3_a_cancelled_trigger_asks_and_stops(batch, airflow_says, monkeypatch):
     """There is no hook for a kill then; a triggerer that shuts down finds the task still deferred."""
-    monkeypatch.delattr(batch_triggers.BaseTrigger, "on_kill")
+    monkeypatch.delattr(batch_triggers.BaseTrigger, "on_kill", raising=False)
     killed, handed_on = batch.submit(status="RUNNING"), batch.submit(status="RUNNING")
     airflow_says["run"] |= {"killed": "failed", "handed_on": "deferred"}
 
@@ -254,3 +257,15 @@ def test_before_airflow_3_3_a_cancelled_trigger_asks_and_stops(batch, airflow_sa
     asyncio.run(cancelled())
     assert batch.job(killed).is_terminated
     assert not batch.job(handed_on).is_terminated
+
+
+def test_a_thread_asks_airflow_on_the_event_loop_of_the_triggerer():
+    """Before Airflow 3.2 the Task SDK bridges by ``async_to_sync``; another loop would mix up answers."""
+
+    async def loop_asked():
+        async def here():
+            return asyncio.get_running_loop()
+
+        return await in_thread(lambda: async_to_sync(here)()) is asyncio.get_running_loop()
+
+    assert asyncio.run(loop_asked())

@@ -24,7 +24,7 @@ def sim():
     return BatchSimulator()
 
 
-@pytest.fixture(params=["bulk", "single"])
+@pytest.fixture(params=[pytest.param("bulk", marks=pytest.mark.bulk_calls), "single"])
 def bulk(request):
     return request.param == "bulk"
 
@@ -83,6 +83,7 @@ def test_the_reason_is_on_the_job(sim):
     assert sim.job(job_id).status_reason == "the test says so"
 
 
+@pytest.mark.bulk_calls
 def test_a_cancel_is_not_believed_because_it_was_answered(sim):
     """A job that starts under the cancel is terminated when the time is up, not reported as cancelled."""
     job_id = sim.submit(status="RUNNABLE")
@@ -160,6 +161,7 @@ def test_a_child_is_stopped_as_a_child(sim):
     assert [child.status for child in sim.job(array).children] == ["RUNNING", "FAILED", "RUNNING"]
 
 
+@pytest.mark.bulk_calls
 def test_a_chain_is_stopped_together(sim):
     """Dependents go first, in the same call, so none is let go when its dependency ends."""
     first = sim.submit(status="RUNNING")
@@ -241,6 +243,7 @@ def test_one_denied_job_does_not_disturb_the_others(sim, bulk):
     assert [row.job_id for row in report.failed] == [ids[2]]
 
 
+@pytest.mark.bulk_calls
 def test_errors_inside_a_bulk_200_are_repeated(sim):
     """Per-job throttling is invisible to botocore's retries."""
     ids = [sim.submit(status="RUNNING") for _ in range(120)]
@@ -249,6 +252,7 @@ def test_errors_inside_a_bulk_200_are_repeated(sim):
     assert set(outcomes(report)) == {Outcome.TERMINATED}
 
 
+@pytest.mark.bulk_calls
 def test_errors_inside_a_bulk_200_are_repeated_without_waiting_for_the_effect(sim):
     """One step is enough: the ids that were throttled are asked for again."""
     ids = [sim.submit(status="RUNNING") for _ in range(3)]
@@ -295,6 +299,7 @@ def test_server_errors_and_lost_answers_are_repeated(sim, bulk):
     assert set(outcomes(stop(sim, ids, bulk))) == {Outcome.TERMINATED}
 
 
+@pytest.mark.bulk_calls
 def test_a_service_that_stays_down_is_an_error_and_ends(sim):
     """It never takes for ever, and never says stopped."""
     job_id = sim.submit(status="RUNNING")
@@ -328,6 +333,7 @@ def test_a_dry_run_only_looks(sim):
     assert report.ok
 
 
+@pytest.mark.bulk_calls
 def test_another_process_goes_on_where_one_was(sim):
     """The little that is kept tells TERMINATED from ALREADY_FINISHED."""
     ids = [sim.submit(status="RUNNING", stop_seconds=60), sim.submit(status="SUCCEEDED")]

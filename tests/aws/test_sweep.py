@@ -139,6 +139,7 @@ def test_a_queue_that_can_not_be_listed_is_said_and_the_others_are_swept(sim):
     assert not sim.alive()
 
 
+@pytest.mark.bulk_calls
 def test_an_orphan_that_could_not_be_stopped_is_never_a_success(sim):
     """Job by job."""
     orphan, other = owned(sim, "dead"), owned(sim, "dead")
@@ -166,6 +167,7 @@ def test_two_sweeps_at_once_do_no_harm(sim):
     assert [job.job_id for job in sim.alive()] == [living]
 
 
+@pytest.mark.bulk_calls
 def test_the_budget_of_a_sweep(sim):
     """N/1000 + 5Q lists, N/100 describes, and the stops."""
     queues = [f"q{number}" for number in range(5)]

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, distribution, distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from airflow_batch_cancel.get_provider_info import get_provider_info
 
@@ -65,7 +67,42 @@ def test_entry_points_load(installed: Distribution) -> None:
         found["apache_airflow_provider"].value == "airflow_batch_cancel.get_provider_info:get_provider_info"
     )
     assert found["airflow.policy"].load().task_policy
+    assert found["airflow.plugins"].load().name == "airflow_batch_cancel"
     assert found["apache_airflow_provider"].load()()["package-name"] == "airflow-batch-cancel"
+
+
+def test_nothing_is_pulled_in_that_the_amazon_provider_does_not_pull_in(installed: Distribution) -> None:
+    """Whoever has the provider installs this package alone."""
+    amazon = "apache-airflow-providers-amazon"
+    assert _names(installed) - _names(distribution(amazon)) == {amazon}
+
+
+def test_carries_the_tab(site: Path) -> None:
+    """The page's code, built, and nothing of what builds it."""
+    bundle = site / "airflow_batch_cancel" / "ui" / "dist" / "batch-jobs.js"
+    assert "AirflowPlugin" in bundle.read_text()
+    assert not list(site.rglob("node_modules"))
+
+
+def test_every_module_is_imported_from_the_wheel_in_an_environment_of_its_own(
+    site: Path, tmp_path: Path
+) -> None:
+    """Airflow is there, the source tree is not."""
+    _run("-m", "uv", "venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv"))
+    (packages,) = (tmp_path / "venv").glob("lib/*/site-packages")
+    # What a .pth leads to has its own .pth files not read: no editable install comes in.
+    (packages / "wheel-and-airflow.pth").write_text(f"{site}\n{sysconfig.get_path('purelib')}\n")
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": ""}
+    command = [str(tmp_path / "venv" / "bin" / "python"), "-c", _IMPORT_ALL]
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=110, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    imported = dict(
+        line.split("=", 1) for line in done.stdout.splitlines() if line.startswith("airflow_batch")
+    )
+    assert len(imported) > 50
+    assert {name for name, file in imported.items() if not file.startswith(str(site))} == set()
 
 
 def test_airflow_lists_the_settings(site: Path, tmp_path: Path) -> None:
@@ -89,6 +126,20 @@ def test_airflow_shows_the_setting(site: Path, tmp_path: Path) -> None:
     )  # fmt: skip
     assert "airflow_deployment" in shown
     assert "Example: deployment_id = prod-eu" in shown
+
+
+_IMPORT_ALL = """
+import importlib, pkgutil, airflow_batch_cancel as package
+for found in pkgutil.walk_packages(package.__path__, "airflow_batch_cancel."):
+    if not found.name.endswith("__main__"):
+        print(f"{found.name}={importlib.import_module(found.name).__file__}")
+"""
+
+
+def _names(found: Distribution) -> set[str]:
+    """Return what a distribution requires, extras excepted."""
+    required = [Requirement(text) for text in found.requires or ()]
+    return {one.name for one in required if not (one.marker and "extra" in str(one.marker))}
 
 
 def _shipped(package: Path) -> Iterator[Path]:

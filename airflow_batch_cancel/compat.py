@@ -1,0 +1,99 @@
+"""All that differs between the versions of Airflow and its amazon provider that this package runs on."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow import __version__ as airflow_version
+from airflow.providers.amazon import __version__ as amazon_version
+from packaging.version import Version
+
+from airflow_batch_cancel.exceptions import TooOldError
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import (
+        AirflowConfigException,
+        AirflowException,
+        AirflowFailException,
+        AirflowPlugin,
+        AirflowTaskTimeout,
+        BaseNotifier,
+        PokeReturnValue,
+        TaskDeferred,
+        XCom,
+        conf,
+    )
+
+__all__ = (
+    "AirflowConfigException",
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowPlugin",
+    "AirflowTaskTimeout",
+    "BaseNotifier",
+    "PokeReturnValue",
+    "TaskDeferred",
+    "XCom",
+    "conf",
+)
+
+_SDK = "airflow.providers.common.compat.sdk"
+"""Knows where each version has these names; itself it came with the providers for Airflow 3.1."""
+_BEFORE_SDK = {
+    "AirflowConfigException": "airflow.exceptions",
+    "AirflowException": "airflow.exceptions",
+    "AirflowFailException": "airflow.exceptions",
+    "AirflowPlugin": "airflow.plugins_manager",
+    "AirflowTaskTimeout": "airflow.exceptions",
+    "TaskDeferred": "airflow.exceptions",
+    "BaseNotifier": "airflow.sdk",
+    "PokeReturnValue": "airflow.sdk",
+    "XCom": "airflow.sdk.execution_time.xcom",
+    "conf": "airflow.configuration",
+}
+OLDEST = {"apache-airflow": "3.0.6", "apache-airflow-providers-amazon": "9.12.0"}
+"""The oldest versions that the tests run on."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name when it is first asked for: plugins are read in every process of Airflow's."""
+    if name not in _BEFORE_SDK:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
+        module = import_module(_SDK)
+    except ModuleNotFoundError:
+        module = import_module(_BEFORE_SDK[name])
+    globals()[name] = found = getattr(module, name)
+    return found
+
+
+def airflow_is(version: str) -> bool:
+    """Return whether Airflow is of this version, ``"3.2"``, or newer; its pre-releases count."""
+    return Version(Version(airflow_version).base_version) >= Version(version)
+
+
+def has_tab() -> bool:
+    """Return whether Airflow's page shares the components that the tab is made of."""
+    return airflow_is("3.2")
+
+
+def triggers_are_told_of_kills() -> bool:
+    """Return whether triggers have ``on_kill``; before, ``run`` is cancelled, as at a shutdown."""
+    from airflow.triggers.base import BaseTrigger
+
+    return hasattr(BaseTrigger, "on_kill")
+
+
+def check_versions(airflow: str = airflow_version, amazon: str = amazon_version) -> None:
+    """
+    Say in one sentence what is too old, rather than fail at some import.
+
+    :param airflow: the version of Airflow
+    :param amazon: the version of its amazon provider
+    :raises TooOldError: naming the first that is
+    """
+    found = {"apache-airflow": airflow, "apache-airflow-providers-amazon": amazon}
+    for distribution, at_least in OLDEST.items():
+        if Version(Version(found[distribution]).base_version) < Version(at_least):
+            raise TooOldError(distribution, found[distribution], at_least)

@@ -211,7 +211,7 @@ class Operations:
         return answer
 
     def _lag(self, operation: str) -> float:
-        return self.visibility_lag + self._faults.seconds(operation, "visibility_lag")
+        return max(self.visibility_lag, self._faults.lag_seconds(operation))
 
     def _visible(self, job: SimulatedJob, lag: float) -> bool:
         now = self.engine.now

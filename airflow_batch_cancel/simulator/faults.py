@@ -134,6 +134,10 @@ class Faults:
         """Return how long this call takes, or what another ``kind`` of rule with seconds says."""
         return sum(rule.seconds for rule in self._of(kind, operation))
 
+    def lag_seconds(self, operation: str) -> float:
+        """Return how old a job must be for this call to show it; lags do not add up."""
+        return max((rule.seconds for rule in self._of("visibility_lag", operation)), default=0.0)
+
     def refuse(self, operation: str, job_id: str | None) -> None:
         """
         Raise the error that this call is answered with, if any.

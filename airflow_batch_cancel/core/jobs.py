@@ -155,7 +155,7 @@ def _instant(row: Mapping[str, Any], name: str) -> datetime | None:
     milliseconds = _field(row, name, int, 0)
     try:
         return datetime.fromtimestamp(milliseconds / 1000, UTC) if milliseconds else None
-    except (OverflowError, ValueError):
+    except (OSError, OverflowError, ValueError):
         return None
 
 

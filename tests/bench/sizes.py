@@ -7,7 +7,7 @@ WAITING = (100, 1_000, 5_000)
 WAITING_STOCK = (100,)
 """Those of the stock operator: each makes a client of its own, so that many more take minutes to begin."""
 KILLED_DEFERRED = 500
-KILLED_IN_WORKERS = 16
+KILLED_IN_WORKERS = 8
 SWEPT = (1_000, 3_000, 10_000)
 SHOWN = (1_000, 10_000)
 RUNS = sorted({*WAITING, *WAITING_STOCK, KILLED_DEFERRED, *SWEPT, *SHOWN})

@@ -64,7 +64,7 @@ bundle: $(NODE_STAMP)
 
 # The pictures in the documentation.
 screenshots: $(STAMP) chromium
-	SCREENSHOTS=docs/images $(RUN)/python -m pytest tests/ui/test_page.py -k looks_like_airflow
+	SCREENSHOTS=docs/images $(RUN)/python -m pytest tests/ui/test_page.py -k "looks_like_airflow or example_in_the_graph"
 
 wheel: $(STAMP)
 	$(RUN)/python -m build --wheel --no-isolation

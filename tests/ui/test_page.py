@@ -238,3 +238,24 @@ def test_looks_like_airflow(nightly, open_page, tmp_path, theme):
     expect(dialog.get_by_role("table", name="Outcomes").get_by_role("row")).to_have_count(3)
     expect(page.get_by_role("table", name="Batch jobs").get_by_text("Stopping")).to_have_count(0)
     shoot(page, f"cancel-outcome-{theme}", tmp_path)
+
+
+def test_an_example_in_the_graph(site, open_page, tmp_path):
+    """The operators among other tasks, as Airflow draws them."""
+    run = start_run(site, "cancel_a_run")
+    for task_id in ("running", "array", "pending_on_running", "until_they_run"):
+        run.set_task(task_id, "success")
+    for index in range(2):
+        run.set_task("in_the_queue", "success", map_index=index)
+    run.set_task("cancel", "running")
+    page = open_page(f"{site.url}/dags/{run.dag_id}/runs/{quote(run.run_id)}")
+    page.get_by_label("Show Graph").click()
+    graph = page.locator(".react-flow")
+    for text in ("BatchCancelOperator", "BatchCancelSensor", "wait_until_stopped"):
+        expect(graph).to_contain_text(text)
+    page.wait_for_timeout(1000)  # the graph is moved into view
+    box = graph.bounding_box()
+    middle = {**box, "y": box["y"] + box["height"] * 0.3, "height": box["height"] * 0.38}
+    path = Path(SHOTS or tmp_path) / "example-graph.png"
+    page.screenshot(path=path, clip=middle)
+    assert 10_000 < path.stat().st_size < 200_000

@@ -1,0 +1,1 @@
+../../../example_dags/cancel_a_run.py

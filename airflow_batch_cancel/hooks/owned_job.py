@@ -196,12 +196,17 @@ class OwnedJob:
 
     def _submit_once(self, client: Any, parameters: Mapping[str, Any]) -> str:
         """Call SubmitJob until there is one job; never again without a look when no answer came."""
+        unanswered = False
         for attempt in range(1, SUBMIT_ATTEMPTS + 1):
             self._refuse_when_killed()
             try:
-                return self._call(client, parameters)
+                job_id = self._call(client, parameters)
+                if unanswered:
+                    self._end_twins(job_id, parameters)
+                return job_id
             except ServiceUnavailableError as error:
                 self._log.warning("%s; looking whether a job came of it", error)
+                unanswered = True
                 failure: BatchApiError = error
                 if job_id := self._find_unanswered(parameters):
                     return job_id
@@ -240,6 +245,23 @@ class OwnedJob:
                 self._log.info("AWS Batch job %s came of the unanswered SubmitJob", job_id)
                 return job_id
         return None
+
+    def _end_twins(self, job_id: str, parameters: Mapping[str, Any]) -> None:
+        """End what came of an unanswered SubmitJob after all, and was invisible for longer than we looked."""
+        for pause in _LOOKS_FOR_LOST_JOB:
+            time.sleep(pause)
+            try:
+                found = self._hook.find_jobs(
+                    self.owner, [parameters["jobQueue"]], job_name=parameters["jobName"]
+                )
+            except BatchApiError as error:
+                self._log.warning("It can not be seen whether this try has a second job: %s", error)
+                return
+            twins = [job.job_id for job, claim in found if claim.owner == self.owner and job.job_id != job_id]
+            if twins:
+                self._log.warning("Ending a second job of this try: %s", ", ".join(twins))
+                self._hook.gateway.stop(Operation.TERMINATE, twins, self.reason("has another job"))
+                return
 
     def _find(self, job_queue: str, full_name: str) -> str | None:
         found = self._hook.find_jobs(self.owner, [job_queue], job_name=full_name, finished_too=True)

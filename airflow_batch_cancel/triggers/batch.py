@@ -190,6 +190,8 @@ class CancellableBatchTrigger(BatchTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the job has ended; the event is what ``BatchOperator.execute_complete`` expects."""
+        if self.cancel_on_kill:
+            shared_killer(self.connection).get_ready()
         try:
             error = await self._wait()
         except asyncio.CancelledError:

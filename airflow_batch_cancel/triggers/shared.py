@@ -15,14 +15,14 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 
-from airflow_batch_cancel.aws.gateway import BatchGateway
+from airflow_batch_cancel.aws.gateway import BatchGateway, StopAnswers
 from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.owner import Owner, Ownership, PreviousTry
 from airflow_batch_cancel.core.plan import Operation
 from airflow_batch_cancel.core.policy import REASON_LENGTH
 from airflow_batch_cancel.core.verdict import TaskState, Verdict, judge_owner
-from airflow_batch_cancel.exceptions import BatchApiError
+from airflow_batch_cancel.exceptions import AccessDeniedError, BatchApiError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.settings import poll_interval_seconds
 from airflow_batch_cancel.states import AirflowStates
@@ -195,6 +195,22 @@ class Killer:
         self._connection = connection
         self._gathering: asyncio.Future[None] | None = None
         self._kills: list[Kill] = []
+        self._readiness: asyncio.Future[None] | None = None
+        self._gateway: BatchGateway | None = None
+
+    def get_ready(self) -> None:
+        """Make the client before it is needed: that takes longer than the call."""
+        if self._readiness is None:
+            self._readiness = kept(self._get_ready())
+
+    async def _get_ready(self) -> None:
+        try:
+            self._gateway = await in_thread(self._new_gateway)
+        except Exception as error:
+            log.warning("No client to kill jobs with yet, the first kill will make one: %s", error)
+
+    def _new_gateway(self) -> BatchGateway:
+        return BatchGateway(BatchCancelHook(**self._connection).get_conn())
 
     async def stop(self, kill: Kill) -> None:
         """Stop a job unless its task is alive; goes on when the caller is cancelled. Raises nothing."""
@@ -222,24 +238,31 @@ class Killer:
                 log.info("AWS Batch job %s is spared: its task %s is %s", kill.job_id, kill.owner, state)
             else:
                 together[f"{kill.owner.dag_id}/{kill.owner.run_id}"].append(kill)
-        gateway = BatchGateway(BatchCancelHook(**self._connection).get_conn())
         for run, group in together.items():
-            self._stop_group(gateway, run, group, states)
+            self._stop_group(run, group, states)
 
-    def _stop_group(
-        self, gateway: BatchGateway, run: str, kills: list[Kill], states: Mapping[Owner, TaskState]
-    ) -> None:
+    def _stop_group(self, run: str, kills: list[Kill], states: Mapping[Owner, TaskState]) -> None:
         if len(kills) == 1:
             owner = kills[0].owner
             reason = f"Airflow task {owner} was killed while deferred, and is {states[owner]} now"
         else:
             reason = f"Airflow killed {len(kills)} deferred tasks of {run}"
-        ids = [kill.job_id for kill in kills]
-        answers = gateway.stop(Operation.TERMINATE, ids, reason[:REASON_LENGTH])
+        answers = self._terminate([kill.job_id for kill in kills], reason[:REASON_LENGTH])
         for kill in kills:
             error = answers[kill.job_id]
             why = f"its task was killed while deferred, and is {states[kill.owner]} now"
             audit(DecidedBy.ON_KILL_TRIGGERER, kill.job_id, str(kill.owner), why, str(error or "accepted"))
+
+    def _terminate(self, job_ids: list[str], reason: str) -> StopAnswers:
+        """Terminate jobs with the client at hand, or one with the credentials of now where it is refused."""
+        gateway = self._gateway or self._new_gateway()
+        answers = gateway.stop(Operation.TERMINATE, job_ids, reason)
+        denied = [job_id for job_id, error in answers.items() if isinstance(error, AccessDeniedError)]
+        if denied and gateway is self._gateway:
+            gateway = self._new_gateway()
+            answers |= gateway.stop(Operation.TERMINATE, denied, reason)
+        self._gateway = gateway
+        return answers
 
 
 def _is_alive(kill: Kill, state: TaskState) -> bool:

@@ -176,6 +176,41 @@ def test_a_kill_stops_the_job_unless_somebody_waits_for_it(batch, airflow_says, 
         assert reason == f"Airflow task dag/run/job try 1 was killed while deferred, and is {shown} now"
 
 
+def killed_in_the_middle(made, before=lambda: None):
+    """Let a trigger run for a while, and kill it."""
+
+    async def run_and_kill():
+        running = asyncio.create_task(event_of(made))
+        await asyncio.sleep(1)
+        before()
+        running.cancel()
+        await made.on_kill()
+
+    asyncio.run(run_and_kill())
+
+
+def test_a_kill_has_its_client_ready(batch, airflow_says, monkeypatch):
+    """It is made when the first trigger begins; here there would be no connection to make one with."""
+    airflow_says["run"]["job"] = "failed"
+    job_id = batch.submit(status="RUNNING")
+    killed_in_the_middle(
+        trigger(job_id),
+        lambda: monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://x:y@?region_name=nowhere"),
+    )
+    assert batch.job(job_id).is_terminated
+
+
+@pytest.mark.bulk_calls
+def test_a_kill_whose_client_is_refused_makes_another(batch, airflow_says):
+    """Credentials may have been replaced since the first trigger began."""
+    airflow_says["run"]["job"] = "failed"
+    job_id = batch.submit(status="RUNNING")
+    killed_in_the_middle(
+        trigger(job_id), lambda: batch.faults.add("deny", operation="TerminateJobs", times=1)
+    )
+    assert batch.job(job_id).is_terminated
+
+
 @pytest.mark.bulk_calls
 def test_tasks_killed_together_are_asked_for_and_stopped_together(batch, airflow_says):
     """120 mapped instances and 80 tasks: two questions, and four TerminateJobs for 200 jobs."""

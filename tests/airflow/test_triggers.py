@@ -14,7 +14,7 @@ from airflow_batch_cancel.core.owner import Owner
 from airflow_batch_cancel.core.verdict import TaskState
 from airflow_batch_cancel.triggers import batch as batch_triggers
 from airflow_batch_cancel.triggers.batch import CancellableBatchTrigger
-from airflow_batch_cancel.triggers.shared import in_thread
+from airflow_batch_cancel.triggers.shared import in_thread, shared_killer
 
 CONNECTION = {"aws_conn_id": "aws_default", "region_name": None, "verify": None, "config": None}
 
@@ -181,7 +181,8 @@ def killed_in_the_middle(made, before=lambda: None):
 
     async def run_and_kill():
         running = asyncio.create_task(event_of(made))
-        await asyncio.sleep(1)
+        await asyncio.sleep(0.1)
+        await shared_killer(made.connection)._readiness
         before()
         running.cancel()
         await made.on_kill()
@@ -205,9 +206,7 @@ def test_a_kill_whose_client_is_refused_makes_another(batch, airflow_says):
     """Credentials may have been replaced since the first trigger began."""
     airflow_says["run"]["job"] = "failed"
     job_id = batch.submit(status="RUNNING")
-    killed_in_the_middle(
-        trigger(job_id), lambda: batch.faults.add("deny", operation="TerminateJobs", times=1)
-    )
+    killed_in_the_middle(trigger(job_id), lambda: batch.faults.bulk_errors("AccessDenied", times=1))
     assert batch.job(job_id).is_terminated
 
 

@@ -21,13 +21,20 @@ AIRFLOW = str(Path(sys.executable).parent / "airflow")
 JOB = {"job_queue": "default", "job_definition": "default", "wait_for_completion": False}
 
 
+def mind_ctrl_c():
+    """What a shell starts in the background ignores SIGINT, these tests perhaps and their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(connection, metadata_db):
     """Start the command; it is killed if it outlives the test."""
     with contextlib.ExitStack() as ends:
 
         def start(*arguments, **streams):
-            started = subprocess.Popen([AIRFLOW, "batch-cancel", *arguments], text=True, **streams)
+            started = subprocess.Popen(
+                [AIRFLOW, "batch-cancel", *arguments], text=True, preexec_fn=mind_ctrl_c, **streams
+            )
             ends.callback(started.wait)
             ends.callback(started.kill)
             return started

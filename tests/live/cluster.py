@@ -244,8 +244,15 @@ class Cluster:
         return str(run["dag_run_id"])
 
     def pause(self, dag_id: str, paused: bool = True) -> None:
-        """Pause a DAG, or let it go on."""
-        self.api("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
+        """Pause a DAG, or let it go on; patiently, as on SQLite the DAG processor may hold the database."""
+
+        def is_done() -> bool:
+            with contextlib.suppress(TimeoutError):
+                self.api("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
+                return True
+            return False
+
+        self.wait(f"DAG {dag_id} to be paused={paused}", 120, is_done)
 
     def run_state(self, dag_id: str, run_id: str) -> str:
         """Return the state of a DAG run."""

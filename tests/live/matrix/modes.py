@@ -22,7 +22,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "run_timeout": {"dagrun_timeout": timedelta(seconds=30)},
     "timeout": {"task": {"execution_timeout": timedelta(seconds=15)}},
     "timeout_retry": {"task": {"execution_timeout": timedelta(seconds=15), "retries": 1}},
-    "timeout_in_submit": {"task": {"execution_timeout": timedelta(seconds=12)}},
+    "timeout_in_submit": {"task": {"execution_timeout": timedelta(seconds=25)}},
     "polls": {"task": {"max_retries": 3}},
     "fail_fast": {"fail_fast": True},
     "mapped": {"mapped": True},

@@ -391,7 +391,7 @@ ROWS = (
         nothing,
         variant="timeout_in_submit",
         conf={"queue": "submit-slower"},
-        faults=({"kind": "latency", "operation": "SubmitJob", "seconds": 30},),
+        faults=({"kind": "latency", "operation": "SubmitJob", "seconds": 45},),
         until="SUBMITTED",
         stock=dict.fromkeys(BOTH, LEAK),
     ),

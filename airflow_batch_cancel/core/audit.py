@@ -19,7 +19,7 @@ class DecidedBy(StrEnum):
     TASK_ERROR = "task_error"
     """Its task ended with an error."""
     EARLIER_TRY = "earlier_try"
-    """A later try of its task is about to submit."""
+    """A later try of its task is about to submit, or has another job: it came of a lost SubmitJob answer."""
     NOTIFIER = "notifier"
     """A callback about its task or its DAG run."""
     SWEEP = "sweep"

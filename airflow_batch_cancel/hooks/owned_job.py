@@ -169,7 +169,7 @@ class OwnedJob:
         self._refuse_when_superseded(found)
         earlier = [job for job, claim in found if claim.owner.try_number < self.owner.try_number]
         chosen = self._reattach_to(earlier)
-        self._end_earlier([job.job_id for job in earlier if job is not chosen])
+        self._end_others([job.job_id for job in earlier if job is not chosen], "is tried again")
         return chosen.job_id if chosen else None
 
     def _refuse_when_superseded(self, found: list[tuple[Job, Ownership]]) -> None:
@@ -184,13 +184,14 @@ class OwnedJob:
         usable = [job for job in earlier if wanted and not job.stop_requested]
         return max(usable, key=lambda job: job.created_at.timestamp() if job.created_at else 0, default=None)
 
-    def _end_earlier(self, job_ids: list[str]) -> None:
+    def _end_others(self, job_ids: list[str], cause: str) -> None:
+        """End other jobs of this task instance, and wait for that as long as is bearable."""
         if not job_ids:
             return
-        self._log.info("Ending the jobs of earlier tries before this one submits: %s", ", ".join(job_ids))
+        self._log.info("The task %s; ending its other jobs: %s", cause, ", ".join(job_ids))
         for job_id in job_ids:
-            self._audit(DecidedBy.EARLIER_TRY, job_id, "is tried again", "asked")
-        policy = Policy(self.reason("is tried again"), timeout=EARLIER_TRIES_WAIT)
+            self._audit(DecidedBy.EARLIER_TRY, job_id, cause, "asked")
+        policy = Policy(self.reason(cause), timeout=EARLIER_TRIES_WAIT)
         report = self._hook.cancel_jobs(job_ids, policy)
         (self._log.info if report.ok else self._log.warning)("%s\n%s", report.summary(), report.table())
 
@@ -259,8 +260,7 @@ class OwnedJob:
                 return
             twins = [job.job_id for job, claim in found if claim.owner == self.owner and job.job_id != job_id]
             if twins:
-                self._log.warning("Ending a second job of this try: %s", ", ".join(twins))
-                self._hook.gateway.stop(Operation.TERMINATE, twins, self.reason("has another job"))
+                self._end_others(twins, "has a second job in this try")
                 return
 
     def _find(self, job_queue: str, full_name: str) -> str | None:

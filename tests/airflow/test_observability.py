@@ -159,6 +159,7 @@ def test_a_task_that_fails_leaves_a_line(run, batch, caplog):
     (line,) = lines(caplog)
     assert (line["decided_by"], line["result"]) == ("task_error", "accepted")
     assert line["owner"].startswith("fails/")
+    batch.clock.jump(60)
     assert not batch.alive()
 
 

@@ -47,6 +47,7 @@ def test_stock_operators_are_adopted_mapped_ones_too(run, batch, adopting):
         ("mapped", 1),
     }
     assert ran.run.state == "failed"
+    batch.clock.jump(60)
     assert not batch.alive()
 
 

@@ -76,6 +76,7 @@ def test_cancel_from_callbacks(run, batch):
     job = dag.get_task("job")
     job.poll_interval, job.max_retries = 1, 1
     assert run(dag).run.state == "failed"
+    batch.clock.jump(60)
     assert not batch.alive()
     assert "cancel_from_callbacks" in batch.jobs()[0].status_reason
 

@@ -12,7 +12,7 @@ DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build furo hatc
 test: lint docs postgres chromium $(NODE_STAMP)
 	$(RUN)/python -m pytest
 
-# Every death of a task, some twenty minutes; ONLY="clear" plays the rows whose names contain that.
+# Every death of a task, some nine minutes; ONLY="clear" plays the rows whose names contain that.
 matrix: $(STAMP) postgres
 	$(RUN)/python -m tests.live.matrix.play --write --only "$(ONLY)"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from datetime import timedelta
 
@@ -103,9 +104,18 @@ def test_a_submit_that_failed_is_repeated_after_a_look(batch, job_of_try):
 
 def test_a_job_that_was_invisible_for_longer_than_one_looks_is_ended(batch, job_of_try):
     """It came of an answer that was lost, and the try has submitted another one by then."""
-    batch.faults.visibility_lag(8)
+    batch.faults.visibility_lag(3600)
     batch.faults.drop_answer("SubmitJob")
+
+    def show_it_after_the_second_submit():
+        while batch.count("SubmitJob") < 2:
+            time.sleep(0.01)
+        batch.faults.clear()
+
+    shower = threading.Thread(target=show_it_after_the_second_submit, daemon=True)
+    shower.start()
     job_id = submit(job_of_try())
+    shower.join()
     batch.clock.jump(60)
     assert len(batch.jobs()) == 2
     assert [job.job_id for job in batch.alive()] == [job_id]

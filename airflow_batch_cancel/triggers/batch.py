@@ -191,7 +191,7 @@ class CancellableBatchTrigger(BatchTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Look until the job has ended; the event is what ``BatchOperator.execute_complete`` expects."""
         if self.cancel_on_kill:
-            shared_killer(self.connection).get_ready()
+            shared_killer(self.connection).get_ready(Owner(**self.owner))
         try:
             error = await self._wait()
         except asyncio.CancelledError:

@@ -198,16 +198,23 @@ class Killer:
         self._readiness: asyncio.Future[None] | None = None
         self._gateway: BatchGateway | None = None
 
-    def get_ready(self) -> None:
-        """Make the client before it is needed: that takes longer than the call."""
-        if self._readiness is None:
-            self._readiness = kept(self._get_ready())
+    def get_ready(self, owner: Owner) -> None:
+        """
+        Do before the first kill what would delay it for seconds: make the client, and ask Airflow something.
 
-    async def _get_ready(self) -> None:
+        The first question of all makes a triggerer build the API that answers it.
+
+        :param owner: whose state is asked for
+        """
+        if self._readiness is None:
+            self._readiness = kept(self._get_ready(owner))
+
+    async def _get_ready(self, owner: Owner) -> None:
         try:
             self._gateway = await in_thread(self._new_gateway)
         except Exception as error:
             log.warning("No client to kill jobs with yet, the first kill will make one: %s", error)
+        await in_thread(AirflowStates().task_instances, [owner])
 
     def _new_gateway(self) -> BatchGateway:
         return BatchGateway(BatchCancelHook(**self._connection).get_conn())

@@ -201,6 +201,16 @@ def test_a_kill_has_its_client_ready(batch, airflow_says, monkeypatch):
     assert batch.job(job_id).is_terminated
 
 
+def test_a_kill_is_not_the_first_question_to_airflow(batch, airflow_says):
+    """That one takes a triggerer seconds, so the first trigger asks it; here it is asked before the kill."""
+    airflow_says["run"]["job"] = "failed"
+    asked = []
+    made = trigger(batch.submit(status="RUNNING"))
+    killed_in_the_middle(made, lambda: asked.extend(airflow_says["asked"]))
+    assert len(asked) == 1
+    assert batch.job(made.job_id).is_terminated
+
+
 @pytest.mark.bulk_calls
 def test_a_kill_whose_client_is_refused_makes_another(batch, airflow_says):
     """Credentials may have been replaced since the first trigger began."""
@@ -233,6 +243,7 @@ def test_a_mapped_instance_is_not_taken_for_a_task_of_the_same_name(batch, airfl
     assert sorted(asked, key=str) == [("dag", -1, ["job_1"], ["run"]), ("dag", None, ["job"], ["run"])]
 
 
+@pytest.mark.bulk_calls
 @pytest.mark.parametrize("seconds", [0, 0.2], ids=["before the call", "in the call"])
 def test_a_kill_goes_on_when_airflow_cancels_it(batch, airflow_says, seconds):
     """Airflow repeats the cancel after a second, inside on_kill; the stop outlives that."""

@@ -257,9 +257,8 @@ class Sweep:
         ], problems
 
     def _candidate(self, job: Job, queue: str, now: datetime) -> _Candidate:
-        ownership = Ownership.from_tags(job.tags)
-        settled = judge_without_airflow(job, ownership, self._deployment, now, self._min_age)
-        return _Candidate(job, queue, ownership, settled or _NOT_JUDGED)
+        settled = judge_without_airflow(job, self._deployment, now, self._min_age)
+        return _Candidate(job, queue, Ownership.of(job), settled or _NOT_JUDGED)
 
     def _judge(self, some: Sequence[_Candidate], beside: Sequence[_Candidate] | None = None) -> None:
         """

@@ -273,7 +273,7 @@ def _show(rows: Iterable[dict[str, Any]], output: str | None) -> None:
 
 
 def _job_row(job: Job) -> dict[str, Any]:
-    ownership = Ownership.from_tags(job.tags)
+    ownership = Ownership.of(job)
     return {
         "job_id": job.job_id,
         "job_name": job.name,

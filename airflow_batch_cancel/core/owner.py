@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.exceptions import ArgumentError
 
 TAG_LIMIT = 50
@@ -98,8 +99,14 @@ class Owner:
 
     @property
     def name_suffix(self) -> str:
-        """Ten hex digits that all the tries of one task instance share, and hardly anything else."""
-        text = "\n".join(str(part) for part in self.task_instance)
+        """
+        Ten hex digits that all the tries of one task instance share, and hardly anything else.
+
+        They are a digest of what the tags say, so that a job's name can be held against its tags.
+        """
+        parts = (self.deployment, self.dag_id, self.run_id, self.task_id)
+        values = [part if is_cut(part) else encode_tag_value(part) for part in parts]
+        text = "\n".join([*values, str(self.map_index)])
         return hashlib.sha256(text.encode()).hexdigest()[:_SUFFIX_LENGTH]
 
     def job_name(self, base: str) -> str:
@@ -140,6 +147,18 @@ class Ownership:
         if self.previous_try is PreviousTry.REATTACH:
             tags[TAG_PREVIOUS_TRY] = self.previous_try.value
         return tags
+
+    @classmethod
+    def of(cls, job: Job) -> Ownership | None:
+        """
+        Read the owner off a job: off its tags, as far as its name confirms them.
+
+        Who may tag a job can write anything on it, but nobody can change its name.
+
+        :return: None as from :meth:`from_tags`, and when the name does not end in the owner's suffix
+        """
+        found = cls.from_tags(job.tags)
+        return found if found and job.name.endswith(f"-{found.owner.name_suffix}") else None
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Ownership | None:

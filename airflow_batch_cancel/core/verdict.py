@@ -72,7 +72,7 @@ class Verdict(StrEnum):
     UNKNOWN = "UNKNOWN"
     """Nobody could say how its owner stands: it goes on."""
     NOBODYS = "NOBODYS"
-    """Its owner tags are incomplete or were edited: it goes on."""
+    """Its owner tags are incomplete or were edited, or its name does not confirm them: it goes on."""
     FOREIGN = "FOREIGN"
     """It is of another deployment, or of no Airflow at all."""
 
@@ -138,23 +138,24 @@ def _judge_detached(run_state: RunState) -> Judgement:
     return Judgement(Verdict.ALIVE, "its task has succeeded and did not wait for it")
 
 
-def judge_without_airflow(
-    job: Job, ownership: Ownership | None, deployment: str, now: datetime, min_age: timedelta
-) -> Judgement | None:
+def judge_without_airflow(job: Job, deployment: str, now: datetime, min_age: timedelta) -> Judgement | None:
     """
     Decide about a job as far as that needs no question to Airflow; None when it does.
 
     :param deployment: this one, not empty
     :param min_age: younger jobs are judged next time
     """
-    if ownership is None:
+    claim = Ownership.from_tags(job.tags)
+    if claim is None:
         if job.tags.keys() & {TAG_DEPLOYMENT, *OWNER_TAGS}:
             return Judgement(Verdict.NOBODYS, "its owner tags are incomplete or were edited")
         return Judgement(Verdict.FOREIGN, "it has no owner tags")
-    if ownership.owner.deployment != deployment:
-        return Judgement(Verdict.FOREIGN, f"it is of the deployment {ownership.owner.deployment!r}")
+    if claim.owner.deployment != deployment:
+        return Judgement(Verdict.FOREIGN, f"it is of the deployment {claim.owner.deployment!r}")
+    if Ownership.of(job) is None:
+        return Judgement(Verdict.NOBODYS, "its name does not end in the suffix of the owner in its tags")
     if job.created_at is None or now - job.created_at < min_age:
         return Judgement(Verdict.YOUNG, f"it is younger than {min_age}")
-    if ownership.owner.is_cut:
+    if claim.owner.is_cut:
         return Judgement(Verdict.UNKNOWN, "the ids of its task are too long to be read off its tags")
     return None

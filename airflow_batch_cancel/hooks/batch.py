@@ -125,6 +125,8 @@ class BatchCancelHook(AwsBaseHook):
         """
         Find the live jobs that belong to a task instance (all its tries) or a DAG run, by their owner tags.
 
+        Tags are believed where the name confirms them (see :meth:`Ownership.of`), or is the one asked for.
+
         :param of: a task instance, its try number does not matter, or a run
         :param job_queues: names or ARNs of the queues to look in
         :param job_name: the full name of the jobs, suffix included: makes it one ListJobs a queue, not five
@@ -139,7 +141,8 @@ class BatchCancelHook(AwsBaseHook):
                 else self.gateway.list_live_job_ids(queue)
             )
             job_ids.update(dict.fromkeys(found))
-        claims = ((job, Ownership.from_tags(job.tags)) for job in self.describe_jobs(list(job_ids)))
+        jobs = self.describe_jobs(list(job_ids))
+        claims = ((job, Ownership.from_tags(job.tags) if job_name else Ownership.of(job)) for job in jobs)
         return [
             (job, claim)
             for job, claim in claims

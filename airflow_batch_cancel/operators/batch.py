@@ -177,7 +177,8 @@ class CancellableBatchOperator(BatchOperator):
         the worker leaves the job alone, since it may be the worker only that goes away
     :param retry_cancelled: whether a task whose job somebody has cancelled is retried
     :param name_suffix: add to the job's name ten hex digits, by which the jobs of all tries of a task
-        instance can be listed; without it nobody looks for jobs of earlier tries
+        instance can be listed, and which confirm the tags; without it nobody looks for jobs of earlier
+        tries, and the sweep passes over the job
     :raises ArgumentError: at parse, for tags that can not work and an unknown ``previous_try``
     """
 

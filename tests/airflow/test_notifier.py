@@ -24,7 +24,7 @@ DEADLINE = {"dag_run": {"dag_id": "notified", "dag_run_id": "a-run"}, "deadline"
 def owned(batch, run_id, task_id="job", try_number=1, dag_id="notified"):
     """Submit a job that a task instance's try owns."""
     owner = Owner("tests", dag_id, run_id, task_id, -1, try_number)
-    return batch.submit(status="RUNNING", tags=Ownership(owner).tags())
+    return batch.submit(owner.job_name("job"), status="RUNNING", tags=Ownership(owner).tags())
 
 
 def ended(batch, *job_ids):
@@ -56,7 +56,7 @@ def test_a_task_that_fails_takes_its_jobs_along(run, batch):
 def test_in_place_of_a_lost_worker_it_spares_the_job_of_a_later_try(run, batch, monkeypatch):
     """The XCom does not tell whose job it is, so it counts only while the task is not at work."""
     monkeypatch.setattr(callbacks, "_PAUSES", (0,))
-    with DAG("notified", schedule=None) as dag:
+    with DAG("lost", schedule=None) as dag:
         submit = BatchOperator(task_id="submit", wait_for_completion=False, **JOB)
 
         @task
@@ -76,12 +76,13 @@ def test_in_place_of_a_lost_worker_it_spares_the_job_of_a_later_try(run, batch, 
 def test_an_execute_callback_spares_the_try_that_begins(run, batch):
     """Its own job is at work; on a first try there is nothing to look for, with or without queues."""
     jobs = []
-    with DAG("notified", schedule=None) as dag:
+    with DAG("begins", schedule=None) as dag:
 
         @task(
             on_execute_callback=[
                 lambda context: jobs.extend(
-                    owned(batch, context["ti"].run_id, "begins", number) for number in (0, 1, 2)
+                    owned(batch, context["ti"].run_id, "begins", number, dag_id="begins")
+                    for number in (0, 1, 2)
                 ),
                 BatchCancelNotifier(job_queues=["default"]),
                 BatchCancelNotifier(),
@@ -97,34 +98,34 @@ def test_an_execute_callback_spares_the_try_that_begins(run, batch):
 
 def test_a_run_that_fails_takes_its_jobs_along(run, batch):
     """Those of mapped tasks too, however they are found; the reason says why the run has failed."""
-    with DAG("notified", schedule=None) as dag:
+    with DAG("run_fails", schedule=None) as dag:
         job = {"job_queue": "default", "job_definition": "default", "wait_for_completion": False}
         mapped = BatchOperator.partial(task_id="mapped", **job).expand(job_name=["a", "b"])
 
         @task
         def calls_back(run_id=None):
-            owned(batch, run_id, task_id="gone")
+            owned(batch, run_id, task_id="gone", dag_id="run_fails")
             context = {"dag": dag, "run_id": run_id, "reason": "timed_out"}
             BatchCancelNotifier(job_queues=["default"])(context)
 
         mapped >> calls_back()
-    bystander = owned(batch, "another-run")
+    bystander = owned(batch, "another-run", dag_id="run_fails")
     run_id = run(dag).run.run_id
     jobs = [job for job in batch.jobs() if job.job_id != bystander]
     assert ended(batch, *(job.job_id for job in jobs)) == [True] * 3
-    reason = f"Airflow DAG run notified/{run_id} has ended: timed_out"
+    reason = f"Airflow DAG run run_fails/{run_id} has ended: timed_out"
     assert {job.status_reason for job in jobs} == {reason}
     assert ended(batch, bystander) == [False]
 
 
 def test_a_run_that_fails_spares_tasks_that_are_at_work(run, batch):
     """Somebody has cleared them before Airflow came to call back."""
-    with DAG("notified", schedule=None) as dag:
+    with DAG("cleared", schedule=None) as dag:
 
         @task
         def again(run_id=None):
-            jobs.append(owned(batch, run_id, "again", 2))
-            jobs.append(owned(batch, run_id, "gone"))
+            jobs.append(owned(batch, run_id, "again", 2, dag_id="cleared"))
+            jobs.append(owned(batch, run_id, "gone", dag_id="cleared"))
             context = {"dag": dag, "run_id": run_id, "reason": "task_failure"}
             BatchCancelNotifier(job_queues=["default"])(context)
 
@@ -134,6 +135,7 @@ def test_a_run_that_fails_spares_tasks_that_are_at_work(run, batch):
     assert ended(batch, *jobs) == [False, True]
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_a_deadline_in_the_executor_finds_jobs_by_their_tags(connection, batch):
     """Airflow lets a callback read nothing there; the XComs that there may be are not asked for."""
     job_id, other = owned(batch, "a-run"), owned(batch, "another-run")
@@ -142,6 +144,7 @@ def test_a_deadline_in_the_executor_finds_jobs_by_their_tags(connection, batch):
     assert batch.job(job_id).status_reason == "Airflow DAG run notified/a-run has missed its deadline"
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_a_deadline_in_the_triggerer_reads_xcoms_too(run, batch):
     """All the jobs of the run, whose tasks are at work."""
     with DAG("notified", schedule=None) as dag:
@@ -163,12 +166,14 @@ async def awaited(notifier):
     await notifier
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_a_deadline_in_the_executor_without_queues_says_what_it_needs(connection, batch):
     """Rather than find nothing and call that a success."""
     with pytest.raises(ArgumentError, match="job_queues=None: expected the queues to look in"):
         BatchCancelNotifier()(dict(DEADLINE))
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_what_is_not_stopped_is_logged_job_by_job_and_raised(connection, batch, capsys):
     """The jobs that could be stopped are, all the same."""
     stopped, denied = owned(batch, "a-run"), owned(batch, "a-run")
@@ -176,9 +181,10 @@ def test_what_is_not_stopped_is_logged_job_by_job_and_raised(connection, batch, 
     with pytest.raises(JobsNotStoppedError, match=rf"1 of 2 jobs not stopped:\n  {denied}"):
         BatchCancelNotifier(job_queues=["default"])(dict(DEADLINE))
     assert ended(batch, stopped, denied) == [True, False]
-    assert f"Not stopped: {denied} (job): DENIED" in capsys.readouterr().out
+    assert f"Not stopped: {denied} ({batch.job(denied).name}): DENIED" in capsys.readouterr().out
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_a_queue_that_can_not_be_listed_is_raised_after_the_others(connection, batch):
     """Its jobs may live on, and nobody would know."""
     job_id = owned(batch, "a-run")
@@ -187,6 +193,7 @@ def test_a_queue_that_can_not_be_listed_is_raised_after_the_others(connection, b
     assert ended(batch, job_id) == [True]
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_a_notifier_that_several_runs_share_keeps_its_templates(connection, batch):
     """The DAG processor calls one and the same for all the runs of a DAG that have failed."""
     notifier = BatchCancelNotifier(job_queues=["default"], reason="{{ dag_run.dag_run_id }} is late")
@@ -228,6 +235,7 @@ def test_a_deadline_alert_takes_it():
     assert DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(1), callback).callback.path == PATH
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_a_callback_without_task_and_run_is_refused():
     """Whatever called that has no jobs to cancel."""
     with pytest.raises(BatchCancelError, match="no task instance and no DAG run"):

@@ -111,8 +111,10 @@ def test_a_stop_survives_every_answer(sim, seed, bulk):
 @pytest.mark.parametrize("seed", range(60))
 def test_a_sweep_survives_every_answer(sim, seed):
     """What is stopped is an orphan; what is not, is in the report or of no concern."""
-    orphan = sim.submit(status="RUNNING", tags=Ownership(OWNER).tags())
-    living = sim.submit(status="RUNNING", tags=Ownership(replace(OWNER, run_id="living")).tags())
+    orphan, living = (
+        sim.submit(owner.job_name("job"), status="RUNNING", tags=Ownership(owner).tags())
+        for owner in (OWNER, replace(OWNER, run_id="living"))
+    )
     strange = sim.submit(status="RUNNING")
     sim.clock.jump(60)
     sim.garble = garbler(seed)
@@ -151,6 +153,7 @@ def test_a_list_that_never_ends_is_an_error(sim):
         BatchGateway(sim.client(), sim.clock).list_live_job_ids("default")
 
 
+@pytest.mark.bulk_calls
 @pytest.mark.parametrize(
     "body",
     [

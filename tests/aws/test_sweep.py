@@ -41,7 +41,8 @@ def sim():
 
 def owned(sim, task_id, *, deployment="prod", try_number=1, lifetime=Lifetime.TASK, tags=None, **fields):
     ownership = Ownership(Owner(deployment, "dag", "run", task_id, -1, try_number), lifetime)
-    job_id = sim.submit(task_id, tags={**ownership.tags(), **(tags or {})}, **{"status": "RUNNING", **fields})
+    name = ownership.owner.job_name(task_id)
+    job_id = sim.submit(name, tags={**ownership.tags(), **(tags or {})}, **{"status": "RUNNING", **fields})
     sim.clock.jump(120)
     return job_id
 
@@ -59,23 +60,26 @@ def verdicts(report):
 
 
 def test_orphans_are_stopped_and_nothing_else(sim):
-    """Beside living tasks, a second deployment, jobs without tags, edited ones and young ones."""
+    """Beside living tasks, a second deployment, jobs without tags, with edited or crafted ones, young."""
     orphan = owned(sim, "dead")
     edited = owned(sim, "dead", tags={"airflow_map_index": "x"})
+    crafted = sim.submit("payroll", status="RUNNING", tags=sim.job(orphan).tags)
     spared = [
         owned(sim, "living"),
         owned(sim, "dead", deployment="test"),
         owned(sim, "strange"),
         sim.submit(status="RUNNING"),
         edited,
+        crafted,
     ]
     sim.clock.jump(120)
-    young = sim.submit("young", status="RUNNING", tags=sim.job(orphan).tags)
+    young = sim.submit(sim.job(orphan).name, status="RUNNING", tags=sim.job(orphan).tags)
     report = sweep(sim, Said({"dead": "failed", "strange": "a new state"}))
     assert {job.job_id for job in sim.alive()} == {*spared, young}
     assert report.ok
-    assert report.totals == {"FOREIGN": 2, "ORPHAN": 1, "ALIVE": 1, "UNKNOWN": 1, "NOBODYS": 1, "YOUNG": 1}
-    assert verdicts(report) == {orphan: "ORPHAN", edited: "NOBODYS", spared[2]: "UNKNOWN"}
+    assert report.totals == {"FOREIGN": 2, "ORPHAN": 1, "ALIVE": 1, "UNKNOWN": 1, "NOBODYS": 2, "YOUNG": 1}
+    nobodys = dict.fromkeys((edited, crafted), "NOBODYS")
+    assert verdicts(report) == {orphan: "ORPHAN", spared[2]: "UNKNOWN", **nobodys}
     (row,) = (row for row in report.rows if row.verdict is Verdict.ORPHAN)
     assert (row.outcome, row.owner) == (Outcome.TERMINATED, "dag/run/dead try 1")
     assert sim.job(orphan).status_reason == "Airflow sweep of the deployment prod: its task is failed"
@@ -173,13 +177,11 @@ def test_the_budget_of_a_sweep(sim):
     queues = [f"q{number}" for number in range(5)]
     for queue in queues:
         sim.add_queue(queue)
-    tags = {
-        task_id: Ownership(Owner("prod", "dag", "run", task_id, -1, 1)).tags()
-        for task_id in ("dead", "living")
-    }
+    owners = {task_id: Owner("prod", "dag", "run", task_id, -1, 1) for task_id in ("dead", "living")}
     for number in range(1000):
-        task_id = "dead" if number % 100 == 0 else "living"
-        sim.submit(queue=queues[number % 5], status="RUNNING", tags=tags[task_id], stop_seconds=0.1)
+        owner = owners["dead" if number % 100 == 0 else "living"]
+        name, tags = owner.job_name("job"), Ownership(owner).tags()
+        sim.submit(name, queue=queues[number % 5], status="RUNNING", tags=tags, stop_seconds=0.1)
     sim.clock.jump(120)
     report = sweep(sim, Said({"dead": "failed"}), queues)
     assert report.totals == {"ALIVE": 990, "ORPHAN": 10}

@@ -114,9 +114,10 @@ def test_a_tag_value_at_the_limit(value, cut):
 
 def test_a_job_whose_ids_are_cut_is_never_an_orphan():
     """Airflow can not be asked for an id that nobody can read; the sweep says so and lets the job go on."""
-    ownership = Ownership.from_tags(Ownership(replace(OWNER, run_id="x" * 300)).tags())
-    job = Job(JOB, created_at=NOW - timedelta(days=1))
-    judgement = judge_without_airflow(job, ownership, "prod", NOW, timedelta(0))
+    owner = replace(OWNER, run_id="x" * 300)
+    tags = Ownership(owner).tags()
+    job = Job(JOB, owner.job_name("job"), tags=tags, created_at=NOW - timedelta(days=1))
+    judgement = judge_without_airflow(job, "prod", NOW, timedelta(0))
     assert judgement
     assert judgement.verdict is Verdict.UNKNOWN
 
@@ -201,5 +202,5 @@ def test_a_description_of_any_shape_is_read(description):
     job = Job.from_description({**description, "jobId": JOB})
     plan(job, Policy("why"))
     plan(job, Policy("why", terminate_after=None))
-    judge_without_airflow(job, Ownership.from_tags(job.tags), "prod", NOW, timedelta(0))
+    judge_without_airflow(job, "prod", NOW, timedelta(0))
     assert isinstance(job.name + job.status_reason + job.queue + "".join(job.depends_on), str)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.owner import (
     OWNER_TAGS,
     Lifetime,
@@ -72,6 +73,25 @@ def test_all_tries_share_a_name_suffix_and_nothing_else_does():
     assert name == replace(OWNER, try_number=9).job_name("x" * 200)
     assert name != replace(OWNER, map_index=4).job_name("x" * 200)
     assert re.fullmatch(r"job-[0-9a-f]{10}", OWNER.job_name("job"))
+
+
+@pytest.mark.parametrize(
+    "owner",
+    [
+        OWNER,
+        replace(OWNER, run_id="manual é +00:00"),
+        replace(OWNER, dag_id="é" * 250),
+        replace(OWNER, map_index=-1),
+    ],
+    ids=["plain", "odd characters", "cut", "not mapped"],
+)
+def test_a_name_confirms_the_tags_of_its_owner_and_no_others(owner):
+    """Also those that had to be cut; a job that was given the tags of another owner is nobody's."""
+    job = Job("id", owner.job_name("job"), tags=Ownership(owner).tags())
+    assert Ownership.of(job) == Ownership.from_tags(job.tags)
+    assert Ownership.of(job) is not None
+    assert Ownership.of(replace(job, tags=Ownership(replace(owner, task_id="another")).tags())) is None
+    assert Ownership.of(replace(job, name="job")) is None
 
 
 def test_a_run_owns_the_jobs_of_its_tasks_only():

@@ -95,6 +95,18 @@ def test_a_failed_run_ends_its_detached_jobs(run_state, verdict):
 def test_what_is_settled_without_a_question_to_airflow(tags, age, verdict):
     """Only whole and valid tags of this very deployment are worth one."""
     created = None if age is None else NOW - timedelta(seconds=age)
-    job = Job("id", tags=tags, created_at=created)
-    found = judge_without_airflow(job, Ownership.from_tags(tags), "prod", NOW, timedelta(seconds=60))
+    claim = Ownership.from_tags(tags)
+    name = claim.owner.job_name("job") if claim else "job"
+    job = Job("id", name, tags=tags, created_at=created)
+    found = judge_without_airflow(job, "prod", NOW, timedelta(seconds=60))
     assert (found and found.verdict) == verdict
+
+
+@pytest.mark.parametrize("name", ["job", "", OWNER.job_name("job")[:-1], f"{OWNER.job_name('job')}-2"])
+def test_tags_that_the_name_does_not_confirm_are_not_believed(name):
+    """Whoever may tag a job can write an owner on it, but can not change its name."""
+    job = Job("id", name, tags=TASK.tags(), created_at=NOW - timedelta(hours=1))
+    found = judge_without_airflow(job, "prod", NOW, timedelta(seconds=60))
+    assert found
+    assert found.verdict is Verdict.NOBODYS
+    assert "does not end in the suffix" in found.why

@@ -37,8 +37,9 @@ class Runs:
     def __init__(self, cluster: Cluster) -> None:
         self.cluster = cluster
         self.ids = {dag_id: cluster.trigger(dag_id) for dag_id in DAGS}
-        other = Ownership(Owner("live-tests", "run_fails", "another-run", "owned", -1, 1))
-        job = {"name": "bystander", "status": "RUNNING", "tags": other.tags()}
+        other = Owner("live-tests", "run_fails", "another-run", "owned", -1, 1)
+        tags = Ownership(other).tags()
+        job = {"name": other.job_name("bystander"), "status": "RUNNING", "tags": tags}
         self.bystander = cluster.simulator("POST", "/jobs/submit", job)["result"]
 
     def jobs(self, dag_id: str) -> list[dict[str, Any]]:

@@ -38,7 +38,6 @@ with DAG("task_is_retried", schedule=None):
 with DAG("task_begins", schedule=None):
     CancellableBatchOperator(
         task_id="job",
-        name_suffix=False,  # so that the operator itself does not look for the job of the earlier try
         retries=1,
         on_execute_callback=BatchCancelNotifier(**BY_TAGS),
         retry_delay=timedelta(seconds=1),

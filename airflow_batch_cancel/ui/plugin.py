@@ -27,7 +27,7 @@ class BatchCancelPlugin(AirflowPlugin):
         """The HTTP API."""
         if not has_tab():
             return []
-        from airflow_batch_cancel.ui.api import create_app
+        from airflow_batch_cancel.ui.app import create_app
 
         return [{"app": create_app(), "url_prefix": URL_PREFIX, "name": _TAB}]
 

@@ -11,7 +11,7 @@ from typing import Any
 from airflow.providers.amazon.aws.links.batch import BatchJobDetailsLink
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
-from cachetools import LRUCache, TTLCache
+from cachetools import TTLCache
 from sqlalchemy.orm import Session
 
 from airflow_batch_cancel.aws.gateway import BatchGateway, Described
@@ -22,6 +22,7 @@ from airflow_batch_cancel.database import Instance, instances_of_run, rendered_f
 from airflow_batch_cancel.exceptions import ArgumentError, BatchApiError, BatchCancelError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.settings import deployment_id
+from airflow_batch_cancel.ui.looks import Looks
 
 _PATIENCE = Config(connect_timeout=3, read_timeout=10)
 FEW_ATTEMPTS = 2
@@ -30,7 +31,6 @@ _SEARCHES = 50
 """Task instances whose earlier tries are looked for; each costs one ListJobs."""
 _SEARCH_SECONDS = 60
 _CLIENT_SECONDS = 60
-_FINISHED_JOBS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +127,12 @@ class _Claim:
 
 
 class JobsOfRuns:
-    """Finds the jobs of runs. One for an API server: it remembers clients, finished jobs and searches."""
+    """Finds the jobs of runs. One for an API server: it remembers clients, looks and searches."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._hooks: TTLCache[Source, BatchCancelHook] = TTLCache(64, _CLIENT_SECONDS)
-        self._finished: LRUCache[tuple[Source, str], Job] = LRUCache(_FINISHED_JOBS)
+        self._looks = Looks()
         self._searches: TTLCache[Any, tuple[list[_Claim], list[str]]] = TTLCache(256, _SEARCH_SECONDS)
 
     def run(self, dag_id: str, run_id: str) -> Run:
@@ -248,7 +248,8 @@ class JobsOfRuns:
     def _describe(self, source: Source, claims: list[_Claim], run: Run, listing: Listing) -> None:
         """Add the jobs of one source to the listing, those that are somebody else's left out."""
         try:
-            described = self._look(source, [claim.job_id for claim in claims])
+            job_ids = [claim.job_id for claim in claims]
+            described = self._looks.look(source, job_ids, lambda: self.gateway(source))
         except BatchCancelError as error:
             described = Described()
             listing.problems.append(f"{source}: {error}")
@@ -273,25 +274,6 @@ class JobsOfRuns:
                         claim.details or self._details(source, claim.job_id),
                     )
                 )
-
-    def _look(self, source: Source, job_ids: Sequence[str]) -> Described:
-        """Describe jobs, but for those that were seen to have ended."""
-        with self._lock:
-            ended = {
-                job_id: self._finished[source, job_id]
-                for job_id in job_ids
-                if (source, job_id) in self._finished
-            }
-        open_ids = [job_id for job_id in job_ids if job_id not in ended]
-        if not open_ids:
-            return Described(ended)
-        gateway = self.gateway(source)
-        described = gateway.describe(open_ids)
-        with self._lock:
-            for job_id, job in described.jobs.items():
-                if job.finished:
-                    self._finished[source, job_id] = job
-        return Described({**ended, **described.jobs}, described.errors)
 
     def _details(self, source: Source, job_id: str) -> Mapping[str, Any]:
         """Return what the operator would have pushed."""

@@ -45,12 +45,14 @@ def test_every_route_asks_who_it_is(site, run):
     """All routes of the app, whichever come to it, refuse somebody without a token."""
     from fastapi.routing import APIRoute
 
-    from airflow_batch_cancel.ui.api import create_app
+    from airflow_batch_cancel.ui.api import create_api
+    from airflow_batch_cancel.ui.app import create_app
 
-    routes = create_app().routes
-    assert [route.path for route in routes if not isinstance(route, APIRoute)] == ["/static"]
+    assert [route.path for route in create_app().routes] == ["/static", ""]
+    routes = create_api().routes
     asked = 0
-    for route in (route for route in routes if isinstance(route, APIRoute)):
+    for route in routes:
+        assert isinstance(route, APIRoute)
         path = route.path.format(dag_id=run.dag_id, run_id=run.run_id, cancel_id="x")
         for method in route.methods:
             answer = httpx.request(method, f"{site.url}/batch-cancel{path}", json=REASON)

@@ -29,6 +29,17 @@ def test_loading_the_plugins_imports_neither_fastapi_nor_boto3(tmp_path):
     assert not {"fastapi", "starlette", "boto3", "botocore"} & set(imported)
 
 
+def test_the_app_that_an_api_server_mounts_imports_no_boto3(tmp_path):
+    """The first request does."""
+    code = (
+        "import sys; from airflow_batch_cancel.ui.plugin import BatchCancelPlugin; "
+        "assert BatchCancelPlugin().fastapi_apps; "
+        "assert not {'boto3', 'botocore'} & set(sys.modules), 'boto3 is imported'"
+    )
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
 def test_the_tab_is_on_two_pages_only():
     """Those of a DAG run and of a task instance; a plugin on ``base`` would be loaded with every page."""
     from airflow_batch_cancel.ui.plugin import BatchCancelPlugin

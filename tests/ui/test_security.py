@@ -10,7 +10,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from airflow_batch_cancel.ui.api import create_app
+from airflow_batch_cancel.ui.api import create_api
 from tests.live.cluster import Cluster
 from tests.ui.site import ROLES, SECRET, TOKEN, Run, as_user, start_run
 
@@ -58,7 +58,7 @@ def stops(site: Cluster) -> list[str]:
 
 
 def routes() -> list[APIRoute]:
-    return [route for route in create_app().routes if isinstance(route, APIRoute)]
+    return [route for route in create_api().routes if isinstance(route, APIRoute)]
 
 
 @pytest.mark.parametrize("person", [*ROLES, "nobody", "forger"])

@@ -1,12 +1,12 @@
 # One-word commands, the same by hand and in CI. Each makes the .venv that it needs.
-.PHONY: test test-versions matrix chaos limits bench audit lint format docs demo wheel clean postgres chromium bundle screenshots
+.PHONY: test test-versions cluster matrix chaos limits bench audit lint format docs demo wheel clean postgres redis chromium bundle screenshots
 VENV := .venv
 RUN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 STOCK := $(VENV)/stock/.installed
 UI := airflow_batch_cancel/ui
 NODE_STAMP := $(UI)/node_modules/.package-lock.json
-DEV := apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build furo hatchling hypothesis matplotlib mypy myst-parser pip-audit \
+DEV := apache-airflow-providers-celery apache-airflow-providers-fab asyncpg 'boto3-stubs[batch]' build furo hatchling hypothesis matplotlib mypy myst-parser pip-audit \
   playwright psycopg2-binary pytest pytest-timeout ruff sphinx sphinx-copybutton statsd
 
 test: lint docs postgres chromium $(NODE_STAMP)
@@ -16,7 +16,7 @@ test: lint docs postgres chromium $(NODE_STAMP)
 matrix: $(STAMP) postgres
 	$(RUN)/python -m tests.live.matrix.play --write --only "$(ONLY)"
 
-# Beside what people use today, some twelve minutes; QUICK=1 tries it out, ONLY="stop" runs the parts so called.
+# Beside what people use today, some twenty minutes; QUICK=1 tries it out, ONLY="stop" runs the parts so called.
 bench: $(STAMP) $(STOCK) postgres
 	$(RUN)/python -m tests.bench $(if $(QUICK),--quick) --only "$(ONLY)"
 
@@ -36,8 +36,12 @@ test-versions: $(STAMP) postgres $(VERSIONS:%=.venv-%/.installed)
 .venv-%/.installed: tests/versions/%.txt pyproject.toml | $(STAMP)
 	test -x .venv-$*/bin/python || $(RUN)/uv venv --quiet --python $(RUN)/python .venv-$*
 	$(RUN)/uv pip install --quiet --python .venv-$*/bin/python --constraint $< --editable . \
-	  apache-airflow-providers-fab asyncpg httpx hypothesis psycopg2-binary pytest pytest-timeout
+	  apache-airflow-providers-fab asyncpg httpx hypothesis psycopg2-binary pytest pytest-timeout statsd
 	touch $@
+
+# What happens on a large installation: Celery, Redis, two of everything; ONLY="node" plays the rows so called.
+cluster: $(STAMP) postgres redis
+	$(RUN)/python -m tests.cluster.play --write --only "$(ONLY)"
 
 lint: $(STAMP)
 	$(RUN)/ruff check .
@@ -105,3 +109,8 @@ $(NODE_STAMP): $(UI)/package.json $(UI)/package-lock.json $(UI)/.npmrc
 	  || { echo "the page is built with Node: apt-get install nodejs npm"; exit 1; }
 	cd $(UI) && npm ci --silent
 	touch $@
+
+redis:
+	@command -v redis-server >/dev/null \
+	  || { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -y -qq redis-server >/dev/null; } \
+	  || { echo "Celery's broker is Redis: apt-get install redis-server"; exit 1; }

@@ -143,21 +143,25 @@ class Cluster:
 
         :param port: of an API server; None for the one of this cluster's address
         """
-        if component == "simulator":
-            arguments = [sys.executable, "-m", "airflow_batch_cancel.simulator"]
-            arguments += ["--port", self.simulator_url.rpartition(":")[2] or "0"]
-            arguments += ["--seed", str(next(self._seeds))]  # another one's jobs have other ids
-        else:
-            arguments = [str(BIN / "airflow"), re.sub(r"-\d+$", "", component)]
-        if component.startswith("api-server"):
-            address = ["--host", "127.0.0.1", "--port", str(port or self.url.rpartition(":")[2])]
-            arguments += [*address, "--workers", "1"]
-        elif component == "scheduler" or component.startswith("triggerer"):
-            arguments += ["--skip-serve-logs"]  # that server is open to the network; the files are here
+        arguments = self.arguments(component, port)
         with (self.home / f"{component}.log").open("ab") as log:
             self.processes[component] = subprocess.Popen(
                 arguments, env=self._env(), cwd=self.home, stdout=log, stderr=log, start_new_session=True
             )
+
+    def arguments(self, component: str, port: int | None = None) -> list[str]:
+        """Return the command that starts a component."""
+        if component == "simulator":
+            command = [sys.executable, "-m", "airflow_batch_cancel.simulator"]
+            command += ["--port", self.simulator_url.rpartition(":")[2] or "0"]
+            return [*command, "--seed", str(next(self._seeds))]  # another one's jobs have other ids
+        command = [str(BIN / "airflow"), re.sub(r"-\d+$", "", component)]
+        if component.startswith("api-server"):
+            address = ["--host", "127.0.0.1", "--port", str(port or self.url.rpartition(":")[2])]
+            return [*command, *address, "--workers", "1"]
+        if component == "scheduler" or component.startswith("triggerer"):
+            command += ["--skip-serve-logs"]  # that server is open to the network; the files are here
+        return command
 
     def kill(
         self,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         AirflowTaskTimeout,
         BaseNotifier,
         PokeReturnValue,
+        Stats,
         TaskDeferred,
         XCom,
         conf,
@@ -33,6 +34,7 @@ __all__ = (
     "AirflowTaskTimeout",
     "BaseNotifier",
     "PokeReturnValue",
+    "Stats",
     "TaskDeferred",
     "XCom",
     "conf",
@@ -49,6 +51,7 @@ _BEFORE_SDK = {
     "TaskDeferred": "airflow.exceptions",
     "BaseNotifier": "airflow.sdk",
     "PokeReturnValue": "airflow.sdk",
+    "Stats": "airflow.stats",
     "XCom": "airflow.sdk.execution_time.xcom",
     "conf": "airflow.configuration",
 }

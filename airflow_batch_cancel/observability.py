@@ -110,19 +110,26 @@ def _stats() -> Any:
     """
     for name in _COPIES:
         copy = sys.modules.get(name)
-        if copy is not None and getattr(copy, "_factory", None) is not None:
+        if getattr(copy, "_factory", None) is not None:
             return copy
+        before = getattr(copy, "Stats", None)  # in Airflow 3.2
+        if getattr(before, "factory", None) is not None:
+            return before
     return _initialised()
 
 
 def _initialised() -> Any:
+    stats: Any
+    factory: Any
     try:
         from airflow.sdk.observability import stats
-        from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
-
-        stats.initialize(factory=get_stats_factory(), export_legacy_names=False)
-    except (ImportError, AttributeError):  # before Airflow 3.3
+        from airflow.sdk.observability.metrics.stats_utils import get_stats_factory as factory
+    except ImportError:  # before Airflow 3.2
         from airflow_batch_cancel.compat import Stats
 
         return Stats
+    if not hasattr(stats, "initialize"):  # in Airflow 3.2
+        stats.Stats.initialize(factory=factory(stats.Stats))
+        return stats.Stats
+    stats.initialize(factory=factory(), export_legacy_names=False)
     return stats

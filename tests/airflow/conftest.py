@@ -11,8 +11,12 @@ from typing import Any
 import pytest
 from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 
+from airflow_batch_cancel.compat import airflow_is
 from airflow_batch_cancel.simulator import BatchSimulator, VirtualClock
 from airflow_batch_cancel.simulator.server import serve
+
+# The documentation shows this file, which so is written for today's Airflow.
+collect_ignore = [] if airflow_is("3.2") else ["test_a_dag_of_yours.py"]
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,10 @@ import pytest
 from airflow.providers.amazon.aws.operators.batch import BatchOperator
 from airflow.sdk import DAG
 
-pytestmark = pytest.mark.live
+pytestmark = [
+    pytest.mark.live,
+    pytest.mark.airflow("3.2", reason="providers can not add to the command line before"),
+]
 AIRFLOW = str(Path(sys.executable).parent / "airflow")
 JOB = {"job_queue": "default", "job_definition": "default", "wait_for_completion": False}
 

@@ -70,6 +70,7 @@ def test_stock_operator(example, batch, monkeypatch):
     assert Ownership.from_tags(batch.jobs()[0].tags).owner.dag_id == "stock_operator"
 
 
+@pytest.mark.airflow("3.2", reason="there are no deadline alerts before")
 def test_cancel_from_callbacks(run, batch):
     """As it stands, but for its patience: the task gives up, and the callback takes its job along."""
     dag = runpy.run_path(str(EXAMPLES["cancel_from_callbacks"]))["dag"]

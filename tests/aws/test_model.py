@@ -217,7 +217,7 @@ class StopMachine(RuleBasedStateMachine):
 
     def _check_budget(self, calls, open_jobs):
         """A step looks once and asks once a job; the last one also looks at what is waited for."""
-        stops = 2 * math.ceil(open_jobs / 50) if self.bulk else open_jobs
+        stops = 2 * math.ceil(open_jobs / 50) if self.process.gateway.has_bulk_calls else open_jobs
         assert calls <= 2 * math.ceil(open_jobs / 100) + stops
         # A child that its array had not spawned yet is asked again: the first time Batch did not know it.
         terminated = [

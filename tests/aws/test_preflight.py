@@ -20,6 +20,7 @@ def look(sim, *queues, bulk=True):
     return {finding.check: finding.result for finding in preflight(gateway, queues)}
 
 
+@pytest.mark.bulk_calls
 def test_everything_that_can_be_seen_is_there():
     """Submitting is not tried, and so remains unknown."""
     found = look(BatchSimulator(), "default")

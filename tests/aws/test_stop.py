@@ -367,6 +367,7 @@ def test_an_array_that_failed_before_it_could_be_seen_was_not_stopped(sim):
     assert outcomes(stop(sim, [array])) == [Outcome.ALREADY_FINISHED]
 
 
+@pytest.mark.bulk_calls
 def test_a_job_whose_dependency_failed_under_a_throttled_stop_ended_by_itself(sim):
     """Nobody's cancel reached it, so it is not called cancelled."""
     upstream = sim.submit(status="RUNNING", run_seconds=20, exit_code=1)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PAGE = ROOT / "docs" / "explanation" / "versions.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "explanation" / "versions.md")
 TIERS = ("tests/core", "tests/aws", "tests/airflow", "-m", "not live")
 KILL = ("tests/versions/kill.py",)
 KILLED_ON = ("3.0.6", "3.3.2")
@@ -29,7 +31,9 @@ COLUMNS = (
     "tab, command line",
 )
 BEGIN, END = "<!-- begin: written by make test-versions -->", "<!-- end -->"
-_SECONDS = 900
+_SECONDS = 1800
+_SHOWN = 20_000
+"""How much of the end of what pytest says is shown, in characters."""
 _ASK = """
 import json, platform
 from importlib.metadata import version
@@ -62,7 +66,10 @@ def run(version: str, tests: Sequence[str]) -> Ran:
     with tempfile.NamedTemporaryFile(suffix=".xml") as found:
         command = [_python(version), "-m", "pytest", *tests, "-q", "-W", "default", "--disable-warnings"]
         options = ["-p", "no:cacheprovider", f"--junitxml={found.name}", "--tb=short"]
-        done = subprocess.run([*command, *options], cwd=ROOT, timeout=_SECONDS, check=False)
+        done = subprocess.run(
+            [*command, *options], cwd=ROOT, timeout=_SECONDS, check=False, capture_output=True, text=True
+        )
+        print(f"--- {version}: {' '.join(tests)}\n{done.stdout[-_SHOWN:]}{done.stderr[-_SHOWN:]}", flush=True)
         if done.returncode not in (0, 1):
             return Ran(0, 0, (f"pytest ended with {done.returncode}",))
         return _read(Path(found.name))
@@ -79,14 +86,12 @@ def _read(report: Path) -> Ran:
     return Ran(len(cases) - len(failed) - skipped, skipped, failed)
 
 
-def row(version: str) -> tuple[str, tuple[str, ...]]:
+def row(version: str, tiers: Ran, kill: Ran | None) -> tuple[str, tuple[str, ...]]:
     """Return a version's line of the table, and the names of what failed on it."""
     asked = subprocess.run(
         [_python(version), "-c", _ASK], cwd=ROOT, capture_output=True, text=True, check=True
     )
     airflow, amazon, boto3, python, calls = json.loads(asked.stdout.splitlines()[-1])
-    tiers = run(version, TIERS)
-    kill = run(version, KILL) if version in KILLED_ON else None
     tab = "yes" if tuple(map(int, airflow.split(".")[:2])) >= (3, 2) else "no"
     cells = (airflow, amazon, boto3, python, calls, str(tiers), str(kill or "not run"), tab)
     return f"| {' | '.join(cells)} |", tiers.failed + (kill.failed if kill else ())
@@ -98,20 +103,25 @@ def as_table(lines: Sequence[str]) -> str:
 
 
 def write(table: str) -> None:
-    """Put the table into its page, between the marks."""
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    after = rest.partition(END)[2]
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+    """Put the table into its pages, between the marks."""
+    for page in PAGES:
+        before, _, rest = page.read_text().partition(BEGIN)
+        after = rest.partition(END)[2]
+        page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
 
 
 def main() -> int:
     """Run all versions, or one; return whether anything failed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="this version")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help="write the table into its pages")
     arguments = parser.parse_args()
     versions = sorted(file.stem for file in HERE.glob("*.txt"))
-    played = [row(version) for version in versions if arguments.only in version]
+    versions = [version for version in versions if arguments.only in version]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        tiers = list(pool.map(lambda version: run(version, TIERS), versions))
+    kills = [run(version, KILL) if version in KILLED_ON else None for version in versions]
+    played = [row(*of_version) for of_version in zip(versions, tiers, kills, strict=True)]
     table = as_table([line for line, _ in played])
     print(table)
     if arguments.write and not arguments.only:

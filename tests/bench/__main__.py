@@ -19,7 +19,7 @@ from tests.bench.report import Section, machine, machine_sentence
 from tests.bench.showing import measure_pages, showing_section
 from tests.bench.site import make_site
 from tests.bench.sizes import KILLED_DEFERRED, SHOWN, SWEPT, WAITING
-from tests.bench.stop import SIZES, measure_all
+from tests.bench.stop import SIZES, measure_all, measure_shared
 from tests.bench.stop_tables import plot, stop_section
 from tests.bench.sweeping import measure_sweeps, sweep_section
 from tests.bench.waiting import measure_waiting, stock_in_its_environment, waiting_section
@@ -72,7 +72,7 @@ def _sections(quick: bool, only: str, target: Path, failed: list[str]) -> Iterat
 def _stop(quick: bool, target: Path) -> Section:
     results = measure_all(SIZES[:2] if quick else SIZES, 1 if quick else 3, _say)
     plot(results, target / "images" / "bench-stop.png")
-    return stop_section(results)
+    return stop_section(results, measure_shared(_say))
 
 
 def _kills(quick: bool, _: Path) -> Section:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,9 @@ class Tasks:
         self.dag_id = f"tasks_{count}"
         run = cluster.api("POST", f"/dags/{self.dag_id}/dagRuns", {"logical_date": None})
         self.run_id: str = run["dag_run_id"]
-        named = cluster.simulator("POST", "/scenario", {"scenario": {"jobs": self._jobs()}})["result"]
-        self.job_ids = [named[f"job-{number}"] for number in range(count)]
+        jobs = [self._job(number) for number in range(count)]
+        named = cluster.simulator("POST", "/scenario", {"scenario": {"jobs": jobs}})["result"]
+        self.job_ids = [named[job["name"]] for job in jobs]
 
     def put(self, states: Sequence[str], **more: Any) -> None:
         """Put the task instances into states, one after the other; what else there is, see ``rows``."""
@@ -74,19 +75,14 @@ class Tasks:
         """Mark the run failed, as a person does."""
         self.cluster.mark_run(self.dag_id, self.run_id, "failed")
 
-    def _jobs(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "name": f"job-{number}",
-                "status": "RUNNING",
-                "queue": self._queues[number % len(self._queues)],
-                "tags": self._tags(number),
-            }
-            for number in range(self.count)
-        ]
-
-    def _tags(self, number: int) -> Mapping[str, str]:
-        return Ownership(Owner(DEPLOYMENT, self.dag_id, self.run_id, "job", number, 1)).tags()
+    def _job(self, number: int) -> dict[str, Any]:
+        owner = Owner(DEPLOYMENT, self.dag_id, self.run_id, "job", number, 1)
+        return {
+            "name": owner.job_name("job"),
+            "status": "RUNNING",
+            "queue": self._queues[number % len(self._queues)],
+            "tags": Ownership(owner).tags(),
+        }
 
 
 def memory_mib(pid: int) -> float:

@@ -21,6 +21,10 @@ from tests.bench.service import (
 from tests.bench.strategies import STRATEGIES, Strategy
 
 SIZES = (10, 100, 1_000, 10_000)
+SHARED_RATES = (25.0, 10.0)
+"""What is left of the API's rate, in calls a second, where others use the rest."""
+SHARED_JOBS = 5_000
+"""With bulk calls; a tenth of them with single calls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +93,12 @@ class Result:
         return {**asdict(self), "seconds": self.seconds, "calls": self.calls}
 
 
-def measure(strategy: Strategy, jobs: int, *, throttled: bool) -> Sample:
-    """Let a strategy stop jobs of a new service; all of them must have ended."""
+def measure(strategy: Strategy, jobs: int, rate: float | None) -> Sample:
+    """
+    Let a strategy stop jobs of a new service; all of them must have ended.
+
+    :param rate: how many calls a second the service takes before it answers 429; None for any number
+    """
     with service() as batch:
         ids = list(batch.load(mixed_jobs(jobs)).values())
         client = batch.client(
@@ -98,8 +106,8 @@ def measure(strategy: Strategy, jobs: int, *, throttled: bool) -> Sample:
         )
         client.describe_jobs(jobs=ids[:1])  # the first call of a process takes longer, whoever makes it
         batch.fault(kind="latency", seconds=LATENCY_SECONDS)
-        if throttled:
-            batch.fault(kind="rate_limit", per_second=CALLS_PER_SECOND, burst=BURST)
+        if rate:
+            batch.fault(kind="rate_limit", per_second=rate, burst=BURST)
         batch.forget()
         began = time.perf_counter()
         strategy.run(client, ids)
@@ -114,7 +122,7 @@ def measure_all(sizes: tuple[int, ...], rounds: int, say: Callable[[str], None])
     samples: dict[tuple[str, int, bool], list[Sample]] = {}
     for number in range(rounds):
         for strategy, jobs, throttled in _cases(sizes, number):
-            sample = measure(strategy, jobs, throttled=throttled)
+            sample = measure(strategy, jobs, CALLS_PER_SECOND if throttled else None)
             samples.setdefault((strategy.name, jobs, throttled), []).append(sample)
             bucket = "token bucket" if throttled else "no bucket"
             say(
@@ -129,6 +137,18 @@ def measure_all(sizes: tuple[int, ...], rounds: int, say: Callable[[str], None])
         if (taken := min(jobs, strategy.most_jobs, max(sizes)))
         and (found := samples.get((strategy.name, taken, throttled)))
     ]
+
+
+def measure_shared(say: Callable[[str], None]) -> dict[float, dict[str, Sample]]:
+    """Measure this package where others use most of the account's calls; by rate and strategy."""
+    found: dict[float, dict[str, Sample]] = {}
+    for rate in SHARED_RATES:
+        for strategy in (one for one in STRATEGIES if one.ours):
+            jobs = SHARED_JOBS if strategy.bulk else SHARED_JOBS // 10
+            sample = measure(strategy, jobs, rate)
+            found.setdefault(rate, {})[strategy.name] = sample
+            say(f"{rate:g} calls a second: {strategy.name}, {jobs} jobs: {sample}")
+    return found
 
 
 def _cases(sizes: tuple[int, ...], number: int) -> Iterator[tuple[Strategy, int, bool]]:

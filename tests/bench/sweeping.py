@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-import resource
+import re
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from airflow_batch_cancel.aws.sweep import Sweep
@@ -86,7 +87,10 @@ def main() -> None:
 
 
 def _peak_mib() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the peak of this process; ``ru_maxrss`` would begin with that of its parent."""
+    peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak
+    return int(peak[1]) / 1024
 
 
 if __name__ == "__main__":

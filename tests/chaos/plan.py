@@ -65,7 +65,7 @@ AWS: dict[str, dict[str, Any]] = {
     "clock_jump": {},
 }
 """What AWS does wrong in the rough queue, as the simulator spells it; a jump of Batch's clock is for all."""
-AWS_EVENTS = 100
+AWS_EVENTS = 120
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ from tests.chaos.plan import AWS, CALM, ROUGH, USER, PlannedEvent, PlannedRun, m
 from tests.live.cluster import Cluster
 
 DAGS = Path(__file__).parent / "dags"
+MIN_AGE_SECONDS = 30
 SETTINGS = {
+    "AIRFLOW__BATCH_CANCEL__SWEEP_MIN_AGE": str(MIN_AGE_SECONDS),
     "AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT": "120",
     "AIRFLOW__CORE__PARALLELISM": "24",
     "AIRFLOW__CORE__MAX_ACTIVE_TASKS_PER_DAG": "40",
@@ -35,6 +37,12 @@ CANCEL_SECONDS = 150.0
 TARGET_SECONDS = 30.0
 """How long something that is to happen to a task waits for one, on a machine that is slow to start them."""
 CONNECTIONS = {CALM: "aws_default", ROUGH: "aws_second"}
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "promises.md"
+BEGIN, END = "<!-- begin: written by make chaos -->", "<!-- end -->"
+SEEDS = (1, 2, 3)
+PROMISES = ("orphans", "healthy jobs stopped", "task instances with two live jobs", "untrue reports")
+"""What must be 0 in the end."""
+Line = dict[str, int]
 SIGNALS = {"sigkill": signal.SIGKILL, "sigterm": signal.SIGTERM}
 
 
@@ -88,7 +96,7 @@ class Campaign:
         """End what AWS does wrong, let Airflow find out who is dead, and sweep once."""
         self.cluster.batch_faults()
         self.cluster.wait_for_api()
-        time.sleep(60)
+        time.sleep(60 + MIN_AGE_SECONDS)  # younger jobs are not judged
         self._patiently("the last sweep", self._sweep)
         time.sleep(3)
 
@@ -285,14 +293,13 @@ def problems(campaign: Campaign) -> dict[str, list[str]]:
     jobs = campaign.cluster.batch_jobs()
     alive = [job for job in jobs if job["status"] not in judge.FINISHED]
     events = campaign.happened + heartbeat_timeouts(campaign)
-    return {
-        "orphans": [describe(job) for job in alive if _is_orphan(campaign, job)],
-        "healthy jobs stopped": [describe(job) for job in judge.healthy_jobs_stopped(jobs, events)],
-        "task instances with two live jobs": [
-            " and ".join(map(describe, pair)) for pair in judge.twins(jobs)
-        ],
-        "untrue reports": _lies(campaign, {job["jobId"]: job for job in jobs}),
-    }
+    broken = (
+        [describe(job) for job in alive if _is_orphan(campaign, job)],
+        [describe(job) for job in judge.healthy_jobs_stopped(jobs, events)],
+        [" and ".join(map(describe, pair)) for pair in judge.twins(jobs)],
+        _lies(campaign, {job["jobId"]: job for job in jobs}),
+    )
+    return dict(zip(PROMISES, broken, strict=True))
 
 
 def _is_orphan(campaign: Campaign, job: Json) -> bool:
@@ -346,8 +353,8 @@ def share_imports(cluster: Cluster) -> None:
     (folder / "airflow_local_settings.py").write_text("".join(f"import {module}\n" for module in modules))
 
 
-def campaign(seed: int, say: Callable[[str], None], keep_home: bool) -> int:
-    """Play one seed; return how many promises were broken."""
+def campaign(seed: int, say: Callable[[str], None], keep_home: bool) -> Line:
+    """Play one seed, and return what came of it."""
     began = time.monotonic()
     with Cluster(
         DAGS, settings=SETTINGS, postgres=True, keep_home=keep_home, prepare=share_imports
@@ -358,13 +365,29 @@ def campaign(seed: int, say: Callable[[str], None], keep_home: bool) -> int:
         say("everything has happened; what is left settles")
         one.settle()
         found = problems(one)
+        jobs = one.cluster.batch_jobs()
+        made = {
+            "tasks": one.plan.tasks,
+            "events": len(one.happened),
+            "jobs": len(jobs),
+            "stopped": sum(map(judge.was_stopped, jobs)),
+            "reports": len(reports(one)),
+        }
         totals(one, say)
     for promise, broken in found.items():
         say(f"seed {seed}: {len(broken)} {promise}")
         for line in broken:
             say(f"    {line}")
     say(f"seed {seed}: {time.monotonic() - began:.0f} s")
-    return sum(map(len, found.values()))
+    return {"seed": seed, **made, **{promise: len(broken) for promise, broken in found.items()}}
+
+
+def write(lines: list[Line]) -> None:
+    """Put what came of the seeds into the documentation, between the marks."""
+    rows = [list(lines[0]), ["---:"] * len(lines[0]), *(map(str, line.values()) for line in lines)]
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}")
 
 
 def totals(one: Campaign, say: Callable[[str], None]) -> None:
@@ -390,7 +413,10 @@ def main() -> int:
     def say(line: str) -> None:
         print(f"{time.monotonic() - began:5.0f} s  {line}", flush=True)
 
-    return bool(sum([campaign(seed, say, arguments.keep) for seed in arguments.seed or (1, 2, 3)]))
+    lines = [campaign(seed, say, arguments.keep) for seed in arguments.seed or SEEDS]
+    if not arguments.seed:
+        write(lines)
+    return any(line[promise] for line in lines for promise in PROMISES)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ chaos: $(STAMP) postgres
 limits: $(STAMP)
 	AIRFLOW_HOME=$(CURDIR)/build/airflow $(RUN)/python -m tests.chaos.limits $(ONLY)
 
-# The tests on every Airflow that a file of names and versions is here for, a quarter of an hour.
+# The tests on every Airflow that a file of names and versions is here for, twenty minutes.
 VERSIONS := $(patsubst tests/versions/%.txt,%,$(wildcard tests/versions/*.txt))
 test-versions: $(STAMP) postgres $(VERSIONS:%=.venv-%/.installed)
 	$(RUN)/python -m tests.versions.play --write --only "$(ONLY)"

@@ -46,7 +46,7 @@ def test_cancel_from_a_task(example, batch):
 def test_drain(example, batch):
     """What has not started is dropped at once; what has started ends by itself."""
     batch.add_queue("default", slots=1)
-    batch.add_job_definition("default", run_seconds=60)
+    batch.add_job_definition("default", run_seconds=150)
     ran = example("drain")
     assert sorted(outcomes(ran.xcom("drain"))) == ["CANCELLED", "CANCELLED", "FINISHED"]
     assert sorted(job.status for job in batch.jobs()) == ["FAILED", "FAILED", "SUCCEEDED"]

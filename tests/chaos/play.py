@@ -19,7 +19,7 @@ import psutil
 from tests.chaos import judge
 from tests.chaos.judge import Happened, Json
 from tests.chaos.plan import AWS, CALM, ROUGH, USER, PlannedEvent, PlannedRun, make_plan
-from tests.live.cluster import Cluster
+from tests.live.cluster import AIRFLOW, Cluster
 
 DAGS = Path(__file__).parent / "dags"
 MIN_AGE_SECONDS = 30
@@ -71,6 +71,8 @@ class Campaign:
         self.runs: list[Run] = []
         self._jumped = 0.0
         self._began = time.monotonic()
+        self._restarts = threading.Lock()
+        self.over = threading.Event()
 
     def now(self) -> float:
         """Return Batch's time."""
@@ -82,6 +84,7 @@ class Campaign:
             self.cluster.batch_queue(queue)
         self.cluster.wait("the DAGs", 90, self._dags_are_there)
         self._began = time.monotonic()
+        threading.Thread(target=self._supervise, daemon=True).start()
         lanes = [threading.Thread(target=self._start_runs, daemon=True)]
         lanes += [
             threading.Thread(target=self._play_lane, args=(lane,), daemon=True)
@@ -91,6 +94,17 @@ class Campaign:
             lane.start()
         for lane in lanes:
             lane.join()
+
+    def _supervise(self) -> None:
+        """Start what has crashed, as whatever runs an Airflow does: a deleted run can crash its scheduler."""
+        while not self.over.wait(2):
+            with self._restarts:
+                for component in AIRFLOW:
+                    if self.cluster.processes[component].poll() is not None and not self.over.is_set():
+                        self.say(f"the {component} has crashed, and is started again")
+                        kind = f"{component.replace('-', '_')}_crash"
+                        self.happened.append(Happened(kind, self.now() - 10, self.now()))
+                        self.cluster.start(component)
 
     def settle(self) -> None:
         """End what AWS does wrong, let Airflow find out who is dead, and sweep once."""
@@ -172,8 +186,9 @@ class Campaign:
             time.sleep(20)
             self.cluster.thaw(component)
             return
-        self.cluster.kill(component, SIGNALS[how])
-        self.cluster.start(component)
+        with self._restarts:
+            self.cluster.kill(component, SIGNALS[how])
+            self.cluster.start(component)
         if component == "api-server":
             self.cluster.wait_for_api()
 
@@ -361,9 +376,12 @@ def campaign(seed: int, say: Callable[[str], None], keep_home: bool) -> Line:
     ) as cluster:
         one = Campaign(cluster, seed, say)
         say(f"seed {seed}: {one.plan.tasks} tasks, {one.plan.events} events, logs in {cluster.home}")
-        one.play()
-        say("everything has happened; what is left settles")
-        one.settle()
+        try:
+            one.play()
+            say("everything has happened; what is left settles")
+            one.settle()
+        finally:
+            one.over.set()
         found = problems(one)
         jobs = one.cluster.batch_jobs()
         made = {

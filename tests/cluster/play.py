@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
+import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from tests.cluster.cluster import DEPLOYMENT, CeleryCluster
+from tests.live.matrix.play import play_arguments
 from tests.live.matrix.scene import Scene
 from tests.live.wire import http
 
@@ -69,54 +71,33 @@ def warm_shutdown(cluster: CeleryCluster) -> str:
 def owner_killed(cluster: CeleryCluster) -> str:
     """The triggerer that has the trigger is killed; the other takes over."""
     scene = _running(cluster, "deferrable")
-    owner = _triggerer(scene)
-    cluster.kill(owner)
-    try:
-        scene.wait("the other to take over", _SECONDS, lambda: _triggerer(scene) not in ("", owner))
+    with _without_its_triggerer(scene, cluster.kill):
         return _untouched(scene)
-    finally:
-        cluster.start(owner)
 
 
 def owner_ended(cluster: CeleryCluster) -> str:
     """The triggerer that has the trigger is told to end, and cancels what it runs; the other takes over."""
     scene = _running(cluster, "deferrable")
-    owner = _triggerer(scene)
-    cluster.processes[owner].terminate()
-    try:
-        scene.wait("the other to take over", _SECONDS, lambda: _triggerer(scene) not in ("", owner))
+    with _without_its_triggerer(scene, lambda owner: cluster.kill(owner, signal.SIGTERM)):
         return _untouched(scene)
-    finally:
-        cluster.kill(owner)
-        cluster.start(owner)
 
 
 def owner_frozen(cluster: CeleryCluster) -> str:
     """The triggerer that has the trigger is frozen, the other takes over, and it goes on."""
     scene = _running(cluster, "deferrable")
-    owner = _triggerer(scene)
-    cluster.freeze(owner)
-    try:
-        scene.wait("the other to take over", _SECONDS, lambda: _triggerer(scene) not in ("", owner))
+    with _without_its_triggerer(scene, cluster.freeze, cluster.thaw):
         time.sleep(_WATCH_SECONDS)
-    finally:
-        cluster.thaw(owner)
     return _untouched(scene)
 
 
 def killed_after_takeover(cluster: CeleryCluster) -> str:
     """A task that another triggerer has taken over is marked failed: that one stops its job."""
     scene = _running(cluster, "deferrable")
-    owner = _triggerer(scene)
-    cluster.kill(owner)
-    try:
-        scene.wait("the other to take over", _SECONDS, lambda: _triggerer(scene) not in ("", owner))
+    with _without_its_triggerer(scene, cluster.kill):
         time.sleep(5)
         scene.died()
         cluster.mark_task(scene.dag_id, scene.run_id, "job", "failed")
         scene.wait("the job to end", 60, lambda: not scene.alive())
-    finally:
-        cluster.start(owner)
     return f"stopped by {scene.stopped_by()}"
 
 
@@ -226,6 +207,24 @@ def _untouched(scene: Scene) -> str:
     return "goes on"
 
 
+@contextmanager
+def _without_its_triggerer(
+    scene: Scene, stop: Callable[[str], object], go_on: Callable[[str], object] | None = None
+) -> Iterator[None]:
+    """
+    Stop the triggerer that has the trigger of a run's task, and wait until the other has taken over.
+
+    :param go_on: lets it work again in the end; None starts it
+    """
+    owner = _triggerer(scene)
+    stop(owner)
+    try:
+        scene.wait("the other to take over", _SECONDS, lambda: _triggerer(scene) not in ("", owner))
+        yield
+    finally:
+        (go_on or scene.cluster.start)(owner)
+
+
 def _triggerer(scene: Scene) -> str:
     """Return which triggerer has the trigger of a run's task."""
     job = scene.task("triggerer_job")
@@ -270,11 +269,7 @@ def as_markdown(lines: list[str]) -> str:
 
 def main() -> int:
     """Play the rows, or those whose names contain a word; return whether one went wrong."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--only", default="", help="rows whose names contain this")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
-    parser.add_argument("--keep", action="store_true", help="leave logs behind, and say where")
-    arguments = parser.parse_args()
+    arguments = play_arguments(PAGE)
     wrong, lines = 0, []
     with CeleryCluster(arguments.keep) as cluster:
         print(f"all of it is up, in {cluster.home}", flush=True)

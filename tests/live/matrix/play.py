@@ -277,13 +277,18 @@ def as_markdown(played: Sequence[Played]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Play the matrix, or the rows whose names contain a word; return how many went wrong."""
+def play_arguments(page: Path) -> argparse.Namespace:
+    """Read which rows to play, and whether to write the page that they make."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="", help="rows whose names contain this")
-    parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"write {page.name}")
     parser.add_argument("--keep", action="store_true", help="leave logs behind, and say where")
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Play the matrix, or the rows whose names contain a word; return how many went wrong."""
+    arguments = play_arguments(PAGE)
     rows = [row for row in ROWS if arguments.only in row.name]
     began = time.monotonic()
 

@@ -20,6 +20,7 @@ from tests.chaos import judge
 from tests.chaos.judge import Happened, Json
 from tests.chaos.plan import AWS, CALM, ROUGH, USER, PlannedEvent, PlannedRun, make_plan
 from tests.live.cluster import AIRFLOW, Cluster
+from tests.written_pages import table_row, write_part
 
 DAGS = Path(__file__).parent / "dags"
 MIN_AGE_SECONDS = 30
@@ -38,7 +39,6 @@ TARGET_SECONDS = 30.0
 """How long something that is to happen to a task waits for one, on a machine that is slow to start them."""
 CONNECTIONS = {CALM: "aws_default", ROUGH: "aws_second"}
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "promises.md"
-BEGIN, END = "<!-- begin: written by make chaos -->", "<!-- end -->"
 SEEDS = (1, 2, 3)
 PROMISES = ("orphans", "healthy jobs stopped", "task instances with two live jobs", "untrue reports")
 """What must be 0 in the end."""
@@ -383,15 +383,7 @@ def campaign(seed: int, say: Callable[[str], None], keep_home: bool) -> Line:
         finally:
             one.over.set()
         found = problems(one)
-        jobs = one.cluster.batch_jobs()
-        made = {
-            "tasks": one.plan.tasks,
-            "events": len(one.happened),
-            "jobs": len(jobs),
-            "stopped": sum(map(judge.was_stopped, jobs)),
-            "reports": len(reports(one)),
-        }
-        totals(one, say)
+        made = totals(one, say)
     for promise, broken in found.items():
         say(f"seed {seed}: {len(broken)} {promise}")
         for line in broken:
@@ -401,15 +393,13 @@ def campaign(seed: int, say: Callable[[str], None], keep_home: bool) -> Line:
 
 
 def write(lines: list[Line]) -> None:
-    """Put what came of the seeds into the documentation, between the marks."""
-    rows = [list(lines[0]), ["---:"] * len(lines[0]), *(map(str, line.values()) for line in lines)]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}")
+    """Put what came of the seeds into the documentation."""
+    rows = [lines[0], ["---:"] * len(lines[0]), *(one.values() for one in lines)]
+    write_part(PAGE, "chaos", "\n".join(map(table_row, rows)))
 
 
-def totals(one: Campaign, say: Callable[[str], None]) -> None:
-    """Say what the campaign was made of."""
+def totals(one: Campaign, say: Callable[[str], None]) -> Line:
+    """Say what the campaign was made of, and return the figures for the documentation."""
     jobs = one.cluster.batch_jobs()
     kinds = Counter(event.kind for event in one.happened)
     refused = sum(bool(event.note and event.kind in USER) for event in one.happened)
@@ -417,7 +407,15 @@ def totals(one: Campaign, say: Callable[[str], None]) -> None:
     say(f"{refused} of them were answered with an error")
     stopped, alive = sum(map(judge.was_stopped, jobs)), len(one.cluster.batch_alive())
     say(f"{len(jobs)} jobs: {stopped} stopped, {alive} alive, {len(jobs) - stopped - alive} ended")
-    say(f"{len(reports(one))} reports, {len(heartbeat_timeouts(one))} heartbeat timeouts")
+    told = len(reports(one))
+    say(f"{told} reports, {len(heartbeat_timeouts(one))} heartbeat timeouts")
+    return {
+        "tasks": one.plan.tasks,
+        "events": len(one.happened),
+        "jobs": len(jobs),
+        "stopped": stopped,
+        "reports": told,
+    }
 
 
 def main() -> int:
@@ -434,7 +432,7 @@ def main() -> int:
     lines = [campaign(seed, say, arguments.keep) for seed in arguments.seed or SEEDS]
     if not arguments.seed:
         write(lines)
-    return any(line[promise] for line in lines for promise in PROMISES)
+    return any(one[promise] for one in lines for promise in PROMISES)
 
 
 if __name__ == "__main__":

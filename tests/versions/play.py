@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.written_pages import table_row, write_part
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "explanation" / "versions.md")
@@ -30,7 +32,6 @@ COLUMNS = (
     "kill test",
     "tab, command line",
 )
-BEGIN, END = "<!-- begin: written by make test-versions -->", "<!-- end -->"
 _SECONDS = 1800
 _SHOWN = 20_000
 """How much of the end of what pytest says is shown, in characters."""
@@ -94,20 +95,18 @@ def row(version: str, tiers: Ran, kill: Ran | None) -> tuple[str, tuple[str, ...
     airflow, amazon, boto3, python, calls = json.loads(asked.stdout.splitlines()[-1])
     tab = "yes" if tuple(map(int, airflow.split(".")[:2])) >= (3, 2) else "no"
     cells = (airflow, amazon, boto3, python, calls, str(tiers), str(kill or "not run"), tab)
-    return f"| {' | '.join(cells)} |", tiers.failed + (kill.failed if kill else ())
+    return table_row(cells), tiers.failed + (kill.failed if kill else ())
 
 
 def as_table(lines: Sequence[str]) -> str:
     """Return the table, as Markdown."""
-    return "\n".join([f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|", *lines])
+    return "\n".join([table_row(COLUMNS), table_row(["---"] * len(COLUMNS)), *lines])
 
 
 def write(table: str) -> None:
-    """Put the table into its pages, between the marks."""
+    """Put the table into its pages."""
     for page in PAGES:
-        before, _, rest = page.read_text().partition(BEGIN)
-        after = rest.partition(END)[2]
-        page.write_text(f"{before}{BEGIN}\n\n{table}\n\n{END}{after}")
+        write_part(page, "test-versions", table)
 
 
 def main() -> int:
@@ -122,7 +121,7 @@ def main() -> int:
         tiers = list(pool.map(lambda version: run(version, TIERS), versions))
     kills = [run(version, KILL) if version in KILLED_ON else None for version in versions]
     played = [row(*of_version) for of_version in zip(versions, tiers, kills, strict=True)]
-    table = as_table([line for line, _ in played])
+    table = as_table([of_version for of_version, _ in played])
     print(table)
     if arguments.write and not arguments.only:
         write(table)

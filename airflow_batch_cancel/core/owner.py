@@ -109,6 +109,10 @@ class Owner:
         text = "\n".join([*values, str(self.map_index)])
         return hashlib.sha256(text.encode()).hexdigest()[:_SUFFIX_LENGTH]
 
+    def is_confirmed_by(self, job_name: str) -> bool:
+        """Whether the name of a job ends in this owner's suffix."""
+        return job_name.endswith(f"-{self.name_suffix}")
+
     def job_name(self, base: str) -> str:
         """
         Return ``base`` with the owner's suffix, cut so that the whole fits into a job name.
@@ -158,7 +162,7 @@ class Ownership:
         :return: None as from :meth:`from_tags`, and when the name does not end in the owner's suffix
         """
         found = cls.from_tags(job.tags)
-        return found if found and job.name.endswith(f"-{found.owner.name_suffix}") else None
+        return found if found and found.owner.is_confirmed_by(job.name) else None
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> Ownership | None:

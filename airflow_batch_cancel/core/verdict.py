@@ -152,7 +152,7 @@ def judge_without_airflow(job: Job, deployment: str, now: datetime, min_age: tim
         return Judgement(Verdict.FOREIGN, "it has no owner tags")
     if claim.owner.deployment != deployment:
         return Judgement(Verdict.FOREIGN, f"it is of the deployment {claim.owner.deployment!r}")
-    if Ownership.of(job) is None:
+    if not claim.owner.is_confirmed_by(job.name):
         return Judgement(Verdict.NOBODYS, "its name does not end in the suffix of the owner in its tags")
     if job.created_at is None or now - job.created_at < min_age:
         return Judgement(Verdict.YOUNG, f"it is younger than {min_age}")

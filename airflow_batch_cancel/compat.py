@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,8 @@ _BEFORE_SDK = {
     "XCom": "airflow.sdk.execution_time.xcom",
     "conf": "airflow.configuration",
 }
+# A worker's process initialises one of these, every other one of Airflow's processes the other.
+METRICS = ("airflow.sdk._shared.observability.metrics.stats", "airflow._shared.observability.metrics.stats")
 OLDEST = {"apache-airflow": "3.0.6", "apache-airflow-providers-amazon": "9.12.0"}
 """The oldest versions that the tests run on."""
 
@@ -86,6 +89,38 @@ def triggers_are_told_of_kills() -> bool:
     from airflow.triggers.base import BaseTrigger
 
     return hasattr(BaseTrigger, "on_kill")
+
+
+def metrics() -> Any:
+    """
+    Return Airflow's metrics as this process has initialised them.
+
+    Airflow has two copies of that module, and only one of them sends anything. A command line initialises
+    none; there, this does.
+    """
+    for name in METRICS:
+        copy = sys.modules.get(name)
+        if getattr(copy, "_factory", None) is not None:
+            return copy
+        before = getattr(copy, "Stats", None)  # in Airflow 3.2
+        if getattr(before, "factory", None) is not None:
+            return before
+    return _initialised_metrics()
+
+
+def _initialised_metrics() -> Any:
+    stats: Any
+    factory: Any
+    try:
+        from airflow.sdk.observability import stats
+        from airflow.sdk.observability.metrics.stats_utils import get_stats_factory as factory
+    except ImportError:  # before Airflow 3.2
+        return __getattr__("Stats")
+    if not hasattr(stats, "initialize"):  # in Airflow 3.2
+        stats.Stats.initialize(factory=factory(stats.Stats))
+        return stats.Stats
+    stats.initialize(factory=factory(), export_legacy_names=False)
+    return stats
 
 
 def check_versions(airflow: str = airflow_version, amazon: str = amazon_version) -> None:

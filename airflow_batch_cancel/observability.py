@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from airflow_batch_cancel.aws.errors import api_error
 from airflow_batch_cancel.aws.sweep import SweepReport
+from airflow_batch_cancel.compat import metrics
 from airflow_batch_cancel.core.report import CancelReport
 from airflow_batch_cancel.exceptions import ThrottledError
 
 log = logging.getLogger(__name__)
 
 PREFIX = "batch_cancel"
-# A worker's process initialises one of these, every other one of Airflow's processes the other.
-_COPIES = ("airflow.sdk._shared.observability.metrics.stats", "airflow._shared.observability.metrics.stats")
 
 
 def _harmless(record: Callable[..., None]) -> Callable[..., None]:
@@ -39,13 +37,13 @@ def count_outcomes(report: CancelReport) -> None:
     """Count the jobs of a report by their outcomes, ``batch_cancel.jobs.<outcome>``; a plan has none."""
     if not report.dry_run:
         for outcome, count in report.totals.items():
-            _stats().incr(f"{PREFIX}.jobs.{outcome.lower()}", count)
+            metrics().incr(f"{PREFIX}.jobs.{outcome.lower()}", count)
 
 
 @_harmless
 def count_sweep(report: SweepReport) -> None:
     """Count what a sweep has found, and how long it took."""
-    stats = _stats()
+    stats = metrics()
     stats.incr(f"{PREFIX}.sweep.runs")
     stats.incr(f"{PREFIX}.sweep.orphans", report.totals.get("ORPHAN", 0))
     stats.incr(f"{PREFIX}.sweep.not_stopped", len(report.failed))
@@ -70,7 +68,7 @@ def count_calls(client: Any) -> Any:
 @_harmless
 def _count_call(event_name: str, parsed_response: Any = None, exception: Any = None, **_: Any) -> None:
     operation = event_name.rpartition(".")[2]
-    stats = _stats()
+    stats = metrics()
     stats.incr(f"{PREFIX}.api_calls.{operation}")
     answer = parsed_response or {}
     status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -99,37 +97,3 @@ def span(name: str, **attributes: Any) -> Iterator[None]:
     named = {f"{PREFIX}.{key}": value for key, value in attributes.items()}
     with trace.get_tracer(PREFIX).start_as_current_span(f"{PREFIX}.{name}", attributes=named):
         yield
-
-
-def _stats() -> Any:
-    """
-    Return Airflow's metrics as this process has initialised them.
-
-    Airflow has two copies of that module, and only one of them sends anything. A command line initialises
-    none; there, this does.
-    """
-    for name in _COPIES:
-        copy = sys.modules.get(name)
-        if getattr(copy, "_factory", None) is not None:
-            return copy
-        before = getattr(copy, "Stats", None)  # in Airflow 3.2
-        if getattr(before, "factory", None) is not None:
-            return before
-    return _initialised()
-
-
-def _initialised() -> Any:
-    stats: Any
-    factory: Any
-    try:
-        from airflow.sdk.observability import stats
-        from airflow.sdk.observability.metrics.stats_utils import get_stats_factory as factory
-    except ImportError:  # before Airflow 3.2
-        from airflow_batch_cancel.compat import Stats
-
-        return Stats
-    if not hasattr(stats, "initialize"):  # in Airflow 3.2
-        stats.Stats.initialize(factory=factory(stats.Stats))
-        return stats.Stats
-    stats.initialize(factory=factory(), export_legacy_names=False)
-    return stats

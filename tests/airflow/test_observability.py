@@ -20,8 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from airflow_batch_cancel import observability
-from airflow_batch_cancel.compat import airflow_is
+from airflow_batch_cancel.compat import METRICS, airflow_is
 from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.owner import Owner, Ownership
 from airflow_batch_cancel.core.policy import Policy
@@ -56,7 +55,7 @@ def statsd(monkeypatch) -> Iterator[Statsd]:
     """A statsd server on loopback, and an Airflow that is told to send its metrics there."""
     if not airflow_is("3.3"):
         pytest.skip("this process can not begin anew with its metrics before Airflow 3.3")
-    for name in observability._COPIES:
+    for name in METRICS:
         if name in sys.modules:
             monkeypatch.setattr(sys.modules[name], "_factory", None)
             monkeypatch.setattr(sys.modules[name], "_backend", None)
@@ -125,7 +124,7 @@ def test_throttles_and_errors_are_counted(connection, batch, statsd):
 
 def test_a_metric_that_can_not_be_sent_stops_no_cancel(connection, batch, monkeypatch):
     """A wrong setting of the metrics is not a job left behind."""
-    monkeypatch.setattr(observability, "_stats", lambda: None)
+    monkeypatch.setattr("airflow_batch_cancel.observability.metrics", lambda: None)
     job_id = batch.submit(status="RUNNING")
     assert BatchCancelHook().cancel_jobs([job_id], Policy("why", timeout=timedelta(seconds=20))).ok
 

@@ -55,13 +55,22 @@ class BatchGateway:
         ``terminate_jobs`` (botocore before 1.43.93) the single calls are made, in parallel
     :param clock: where the time comes from
     :param attempts: how often to make a call that AWS throttles or fails to serve
+    :param renew: makes another client, for what this one is refused: its credentials may have been replaced
+        since it was made. It is called in the thread of whoever calls the gateway
     """
 
-    def __init__(self, client: Any, clock: Clock | None = None, attempts: int = ATTEMPTS) -> None:
+    def __init__(
+        self,
+        client: Any,
+        clock: Clock | None = None,
+        attempts: int = ATTEMPTS,
+        renew: Callable[[], Any] | None = None,
+    ) -> None:
         self.client = client
         self.clock = clock or SystemClock()
         self.has_bulk_calls = hasattr(client, "terminate_jobs")
         self._attempts = attempts
+        self._renew = renew
         self._pace = Pace(self.clock)
 
     def describe(self, job_ids: Sequence[str]) -> Described:
@@ -71,6 +80,14 @@ class BatchGateway:
         An error concerns the ids of its call only; a call that AWS refuses for an id in it is divided until
         the error is that id's alone. A row for a job that was not asked for is passed over.
         """
+        described = self._describe(job_ids)
+        if denied := self._renewed_for(described.errors):
+            again = self._describe(denied)
+            left = {job_id: error for job_id, error in described.errors.items() if job_id not in denied}
+            described = Described({**described.jobs, **again.jobs}, {**left, **again.errors})
+        return described
+
+    def _describe(self, job_ids: Sequence[str]) -> Described:
         described = Described()
         for part in self._side_by_side(self._describe_chunk, chunks(job_ids, IDS_PER_DESCRIBE)):
             described.jobs.update(part.jobs)
@@ -141,7 +158,20 @@ class BatchGateway:
         :param depends_on: for a job id the ids that it depends on; dependents are stopped first
         :param tell: hears of every call, for a caller that may be interrupted; from several threads
         """
-        lanes = stop_lanes(job_ids, depends_on or {}, IDS_PER_STOP if self.has_bulk_calls else 1)
+        answers = self._stop(operation, job_ids, reason, depends_on or {}, tell)
+        if denied := self._renewed_for(answers):
+            answers |= self._stop(operation, denied, reason, depends_on or {}, tell)
+        return answers
+
+    def _stop(
+        self,
+        operation: Operation,
+        job_ids: Sequence[str],
+        reason: str,
+        depends_on: Mapping[str, Sequence[str]],
+        tell: Tell,
+    ) -> StopAnswers:
+        lanes = stop_lanes(job_ids, depends_on, IDS_PER_STOP if self.has_bulk_calls else 1)
         answers: StopAnswers = {}
         for part in self._side_by_side(lambda lane: self._stop_lane(operation, lane, reason, tell), lanes):
             answers.update(part)
@@ -175,7 +205,7 @@ class BatchGateway:
 
     def _list(self, **parameters: Any) -> Iterator[dict[str, Any]]:
         while True:
-            answer = self.call("ListJobs", **parameters)
+            answer = self._list_page(parameters)
             yield from (row for row in _rows(answer, "jobSummaryList") if isinstance(row.get("jobId"), str))
             token = answer.get("nextToken")
             if not token:
@@ -183,6 +213,27 @@ class BatchGateway:
             if token == parameters.get("nextToken"):
                 raise BatchApiError("ListJobs", "RepeatedToken", "the list goes on where it has begun")
             parameters["nextToken"] = token
+
+    def _list_page(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            return self.call("ListJobs", **parameters)
+        except AccessDeniedError as error:
+            if not self._renewed_for({"": error}):
+                raise
+            return self.call("ListJobs", **parameters)
+
+    def _renewed_for(self, answers: Mapping[str, BatchApiError | None]) -> list[str]:
+        """Make another client for the ids that were denied, and return them; none, where none can be made."""
+        denied = {job_id: error for job_id, error in answers.items() if isinstance(error, AccessDeniedError)}
+        if not denied or self._renew is None:
+            return []
+        log.info("%s; asking again with the credentials of now", next(iter(denied.values())))
+        try:
+            self.client = self._renew()
+        except Exception as error:
+            log.warning("There are no other credentials to be had: %s", error)
+            return []
+        return list(denied)
 
     def _stop_lane(self, operation: Operation, lane: Lane, reason: str, tell: Tell) -> StopAnswers:
         answers: StopAnswers = {}

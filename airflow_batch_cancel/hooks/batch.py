@@ -6,10 +6,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.hooks.base_aws import AwsBaseHook
 from botocore.config import Config
 
-from airflow_batch_cancel.aws.gateway import BatchGateway
+from airflow_batch_cancel.aws.gateway import ATTEMPTS, BatchGateway
 from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.compat import check_versions
 from airflow_batch_cancel.core.jobs import Job, normalise_job_ids
@@ -17,7 +16,8 @@ from airflow_batch_cancel.core.owner import Owner, Ownership, Run
 from airflow_batch_cancel.core.policy import Policy
 from airflow_batch_cancel.core.report import CancelReport
 from airflow_batch_cancel.exceptions import ArgumentError
-from airflow_batch_cancel.observability import count_calls, count_outcomes, span
+from airflow_batch_cancel.hooks.base import BatchBaseHook
+from airflow_batch_cancel.observability import count_outcomes, span
 
 if TYPE_CHECKING:
     from airflow.providers.amazon.aws.utils.connection_wrapper import AwsConnectionWrapper
@@ -27,7 +27,7 @@ check_versions()
 _PATIENCE = Config(connect_timeout=10, read_timeout=20, retries={"total_max_attempts": 1})
 
 
-class BatchCancelHook(AwsBaseHook):
+class BatchCancelHook(BatchBaseHook):
     """
     Cancel AWS Batch jobs, and find those of an owner.
 
@@ -69,7 +69,15 @@ class BatchCancelHook(AwsBaseHook):
     @cached_property
     def gateway(self) -> BatchGateway:
         """The gateway over this hook's client."""
-        return BatchGateway(self.get_conn())
+        return self.make_gateway()
+
+    def make_gateway(self, attempts: int = ATTEMPTS) -> BatchGateway:
+        """Return a gateway that goes on with the connection's new credentials where its own are refused."""
+        return BatchGateway(self.get_conn(), attempts=attempts, renew=self._new_conn)
+
+    def _new_conn(self) -> Any:
+        self.forget_connection()
+        return self.get_conn()
 
     def cancel_jobs(
         self, job_ids: str | Iterable[str], policy: Policy, *, dry_run: bool = False, wait: bool = True
@@ -94,10 +102,6 @@ class BatchCancelHook(AwsBaseHook):
         report = procedure.report(waited=wait)
         count_outcomes(report)
         return report
-
-    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a botocore client whose calls are counted."""
-        return count_calls(super().get_client_type(*args, **kwargs))
 
     def procedure(self, job_ids: str | Iterable[str], policy: Policy) -> StopProcedure:
         """Return the stop of these jobs as a procedure, for a caller that paces it itself."""

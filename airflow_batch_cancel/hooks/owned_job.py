@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from logging import Logger
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,8 @@ class OwnedJob:
 
     :param ownership: whose it is
     :param hook: looks for jobs, and stops those that there is time for
-    :param kill_client: stops this one when there is no time, see :func:`~.submit.kill_now`
+    :param kill_client: stops this one when there is no time, see :func:`~.submit.kill_now`; also an
+        attribute, to be replaced when its credentials are
     :param execution_timeout: of the task; the job gets a limit somewhat above it, unless it has one
     :param name_suffix: whether its name gets the owner's suffix
     :param cancel_on_kill: False leaves the job alone when the task is killed
@@ -71,7 +72,7 @@ class OwnedJob:
         self.owner = ownership.owner
         self._ownership = ownership
         self._hook = hook
-        self._kill_client = kill_client
+        self.kill_client = kill_client
         self._log = log
         self._execution_timeout = execution_timeout
         self._name_suffix = name_suffix
@@ -79,11 +80,11 @@ class OwnedJob:
         self._kill_budget_seconds = kill_budget_seconds
         self._unanswered: Mapping[str, Any] | None = None
 
-    def submit(self, client: Any, parameters: Mapping[str, Any]) -> str:
+    def submit(self, make_client: Callable[[], Any], parameters: Mapping[str, Any]) -> str:
         """
         Bring the job into being, once, after the jobs of earlier tries have ended.
 
-        :param client: a botocore client that does not repeat calls by itself
+        :param make_client: makes a botocore client that does not repeat calls by itself, when it is needed
         :param parameters: SubmitJob's, without the owner
         :return: the job's id; with ``previous_try="reattach"`` it may be the job of an earlier try
         :raises BatchCancelError: when there is no job, or the task was killed meanwhile
@@ -91,7 +92,7 @@ class OwnedJob:
         parameters = self._with_owner(parameters)
         with span("submit", owner=str(self.owner)):
             earlier = self._deal_with_earlier_tries(parameters) if self.owner.try_number > 1 else None
-            self._take(earlier or self._submit_once(client, parameters))
+            self._take(earlier or self._submit_once(make_client(), parameters))
         assert self.job_id is not None
         return self.job_id
 
@@ -110,7 +111,7 @@ class OwnedJob:
             )
         else:
             reason = self.reason(cause)
-            result = kill_now(self._kill_client, self.job_id, reason, self._kill_budget_seconds)
+            result = kill_now(self.kill_client, self.job_id, reason, self._kill_budget_seconds)
             self._audit(DecidedBy.ON_KILL_WORKER, self.job_id, cause, result)
 
     def end(self, cause: str) -> JobOutcome | None:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.hooks.batch_client import BatchClientHook
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from airflow_batch_cancel.aws.errors import AWS_ERRORS, translate
-from airflow_batch_cancel.observability import count_calls
+from airflow_batch_cancel.exceptions import AccessDeniedError
+from airflow_batch_cancel.hooks.base import BatchBaseHook
 
 if TYPE_CHECKING:
     from airflow_batch_cancel.hooks.owned_job import OwnedJob
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
 _KILL_READ_TIMEOUT_SECONDS = 1.9
 
 
-class BatchSubmitHook(BatchClientHook):
+class BatchSubmitHook(BatchBaseHook, BatchClientHook):
     """
     The amazon provider's Batch hook, whose SubmitJob brings an owned job into being.
 
@@ -31,12 +33,23 @@ class BatchSubmitHook(BatchClientHook):
         """The botocore client, through which an owned job is submitted."""
         return _SubmittingClient(self, self.conn)
 
-    def get_client_type(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a botocore client whose calls are counted."""
-        return count_calls(super().get_client_type(*args, **kwargs))
+    def get_job_description(self, job_id: str) -> dict[str, Any]:
+        """Describe a job; where the credentials are refused, with those that the connection has now."""
+        try:
+            return dict(super().get_job_description(job_id))
+        except ClientError as raised:
+            error = translate("DescribeJobs", raised)
+            if not isinstance(error, AccessDeniedError):
+                raise
+            self.log.warning("%s; looking again with what the connection says now", error)
+        self.forget_connection()
+        if self.owned_job is not None:
+            self.owned_job.kill_client = self.kill_client()
+        return dict(super().get_job_description(job_id))
 
     def submit_client(self) -> Any:
-        """Return a client that does not repeat calls by itself."""
+        """Return a client of the connection as it is now, that does not repeat calls by itself."""
+        self.forget_connection()
         return self.get_client_type(config=self.config.merge(Config(retries={"total_max_attempts": 1})))
 
     def kill_client(self) -> Any:
@@ -49,7 +62,7 @@ class BatchSubmitHook(BatchClientHook):
         short = Config(
             connect_timeout=1, read_timeout=_KILL_READ_TIMEOUT_SECONDS, retries={"total_max_attempts": 1}
         )
-        client = super().get_client_type(config=self.config.merge(short))
+        client = super(BatchBaseHook, self).get_client_type(config=self.config.merge(short))
         credentials = client._request_signer._credentials
         if credentials is not None:
             credentials.get_frozen_credentials()
@@ -69,7 +82,7 @@ class _SubmittingClient:
     def submit_job(self, **parameters: Any) -> Any:
         if self._hook.owned_job is None:
             return self._client.submit_job(**parameters)
-        job_id = self._hook.owned_job.submit(self._hook.submit_client(), parameters)
+        job_id = self._hook.owned_job.submit(self._hook.submit_client, parameters)
         return {"jobId": job_id, "jobName": parameters["jobName"]}
 
 

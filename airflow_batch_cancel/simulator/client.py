@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSResponse
 from botocore.config import Config
 from botocore.exceptions import ConnectionClosedError
 
-from airflow_batch_cancel.simulator.wire import find_operation, session
+from airflow_batch_cancel.simulator.wire import access_key, find_operation, session
 
 if TYPE_CHECKING:
     from airflow_batch_cancel.simulator.simulator import Answer, BatchSimulator
@@ -55,7 +55,9 @@ def _answer(sim: BatchSimulator, request: Any) -> AWSResponse:
         return _response(request.url, 404, {"message": f"not simulated: {request.url}"}, "NotSimulated")
     operation, from_path = found
     body = json.loads(request.body) if request.body else {}
-    answer: Answer = sim.handle(operation, {**body, **from_path})
+    signed = request.headers.get("Authorization", b"")
+    key = access_key(signed.decode() if isinstance(signed, bytes) else signed)
+    answer: Answer = sim.handle(operation, {**body, **from_path}, key)
     if answer.seconds:
         sim.clock.sleep(answer.seconds)
     if answer.lost:

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from airflow_batch_cancel.simulator.model import SimulatedJob
 from airflow_batch_cancel.simulator.simulator import BatchSimulator
-from airflow_batch_cancel.simulator.wire import find_operation
+from airflow_batch_cancel.simulator.wire import access_key, find_operation
 
 
 class _LostAnswer(Response):
@@ -56,8 +56,9 @@ def make_app(sim: BatchSimulator) -> Starlette:
             message = f"not simulated: {request.method} {request.url.path}"
             return JSONResponse({"message": message}, 404, {"x-amzn-errortype": "NotSimulated"})
         operation, from_path = found
-        body = await request.body()
-        return await run_in_threadpool(_answer, sim, operation, {**json.loads(body or "{}"), **from_path})
+        parameters = {**json.loads(await request.body() or "{}"), **from_path}
+        key = access_key(request.headers.get("authorization", ""))
+        return await run_in_threadpool(_answer, sim, operation, parameters, key)
 
     return Starlette(
         routes=[
@@ -67,8 +68,8 @@ def make_app(sim: BatchSimulator) -> Starlette:
     )
 
 
-def _answer(sim: BatchSimulator, operation: str, request: dict[str, Any]) -> Response:
-    answer = sim.handle(operation, request)
+def _answer(sim: BatchSimulator, operation: str, request: dict[str, Any], key: str) -> Response:
+    answer = sim.handle(operation, request, key)
     if answer.seconds:
         threading.Event().wait(answer.seconds)
     if answer.lost:
@@ -95,6 +96,7 @@ def _control_routes(sim: BatchSimulator) -> list[Route]:
         _write("/_simulator/faults", sim.faults.add),
         _write("/_simulator/faults/clear", sim.faults.clear),
         _write("/_simulator/calls/reset", sim.reset_calls),
+        _write("/_simulator/keys/retire", sim.retire_key),
     ]
 
 

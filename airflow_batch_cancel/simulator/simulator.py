@@ -69,6 +69,7 @@ class BatchSimulator:
         self.account = Account(region, account)
         self.faults = Faults(self.clock, seed)
         self.calls: list[Call] = []
+        self._retired_keys: set[str] = set()
         self._lock = threading.RLock()
         self._engine = Engine(self.clock)
         self._operations = Operations(
@@ -179,13 +180,25 @@ class BatchSimulator:
         with self._lock:
             self.calls.clear()
 
-    def handle(self, operation: str, request: dict[str, Any]) -> Answer:
-        """Answer one request, as the service would."""
+    def retire_key(self, access_key: str) -> None:
+        """Answer 403 ``UnrecognizedClientException`` to calls signed with this access key from now on."""
+        with self._lock:
+            self._retired_keys.add(access_key)
+
+    def handle(self, operation: str, request: dict[str, Any], access_key: str = "") -> Answer:
+        """
+        Answer one request, as the service would.
+
+        :param access_key: what it was signed with
+        """
         with self._lock:
             self._engine.settle()
             self.faults.about(self._queues_of(request))
             seconds = self.faults.seconds(operation)
             try:
+                if access_key in self._retired_keys:
+                    message = "The security token included in the request is invalid."
+                    raise ServiceError(message, "UnrecognizedClientException", 403)
                 self.faults.refuse(operation, request.get("jobId"))
                 answer = Answer(
                     200,

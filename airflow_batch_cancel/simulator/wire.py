@@ -42,6 +42,12 @@ def routes() -> tuple[Route, ...]:
     return tuple(found)
 
 
+def access_key(authorization: str) -> str:
+    """Return the access key in an ``Authorization`` header; empty when there is none."""
+    found = re.search(r"Credential=([^/,]+)/", authorization)
+    return found[1] if found else ""
+
+
 def find_operation(method: str, path: str) -> tuple[str, dict[str, str]] | None:
     """
     Return the operation that a request calls, and what its path says.

@@ -22,7 +22,7 @@ from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.triggers.shared import Kill, Look, in_thread, shared_describer, shared_killer
 
 _ERRORS_IN_A_ROW = 3
-"""After how many looks with an error a task gives up; in between there is a new client."""
+"""After how many looks with an error a task gives up."""
 
 
 class BatchTrigger(BaseTrigger):

@@ -15,14 +15,14 @@ from weakref import WeakKeyDictionary
 
 from asgiref.sync import sync_to_async
 
-from airflow_batch_cancel.aws.gateway import BatchGateway, StopAnswers
+from airflow_batch_cancel.aws.gateway import BatchGateway
 from airflow_batch_cancel.core.audit import DecidedBy, audit
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.owner import Owner, Ownership, PreviousTry
 from airflow_batch_cancel.core.plan import Operation
 from airflow_batch_cancel.core.policy import REASON_LENGTH
 from airflow_batch_cancel.core.verdict import TaskState, Verdict, judge_owner
-from airflow_batch_cancel.exceptions import AccessDeniedError, BatchApiError
+from airflow_batch_cancel.exceptions import BatchApiError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
 from airflow_batch_cancel.settings import poll_interval_seconds
 from airflow_batch_cancel.states import AirflowStates
@@ -131,11 +131,9 @@ class Describer:
         if not job_ids:
             return {}
         if self._gateway is None:
-            self._gateway = BatchGateway(BatchCancelHook(**self._connection).get_conn(), attempts=1)
+            self._gateway = BatchCancelHook(**self._connection).make_gateway(attempts=1)
         described = self._gateway.describe(job_ids)
         passing = [error for error in described.errors.values() if error.retryable]
-        if len(passing) < len(described.errors):
-            self._gateway = None  # the next look gets a client with credentials of then
         if passing:
             self._slow_down(passing[0])
         else:
@@ -192,11 +190,10 @@ class Killer:
     """
 
     def __init__(self, connection: Mapping[str, Any]) -> None:
-        self._connection = connection
         self._gathering: asyncio.Future[None] | None = None
         self._kills: list[Kill] = []
         self._readiness: asyncio.Future[None] | None = None
-        self._gateway: BatchGateway | None = None
+        self._hook = BatchCancelHook(**connection)
 
     def get_ready(self, owner: Owner) -> None:
         """
@@ -211,13 +208,10 @@ class Killer:
 
     async def _get_ready(self, owner: Owner) -> None:
         try:
-            self._gateway = await in_thread(self._new_gateway)
+            await in_thread(lambda: self._hook.gateway)
         except Exception as error:
             log.warning("No client to kill jobs with yet, the first kill will make one: %s", error)
         await in_thread(AirflowStates().task_instances, [owner])
-
-    def _new_gateway(self) -> BatchGateway:
-        return BatchGateway(BatchCancelHook(**self._connection).get_conn())
 
     async def stop(self, kill: Kill) -> None:
         """Stop a job unless its task is alive; goes on when the caller is cancelled. Raises nothing."""
@@ -254,22 +248,12 @@ class Killer:
             reason = f"Airflow task {owner} was killed while deferred, and is {states[owner]} now"
         else:
             reason = f"Airflow killed {len(kills)} deferred tasks of {run}"
-        answers = self._terminate([kill.job_id for kill in kills], reason[:REASON_LENGTH])
+        ids = [kill.job_id for kill in kills]
+        answers = self._hook.gateway.stop(Operation.TERMINATE, ids, reason[:REASON_LENGTH])
         for kill in kills:
             error = answers[kill.job_id]
             why = f"its task was killed while deferred, and is {states[kill.owner]} now"
             audit(DecidedBy.ON_KILL_TRIGGERER, kill.job_id, str(kill.owner), why, str(error or "accepted"))
-
-    def _terminate(self, job_ids: list[str], reason: str) -> StopAnswers:
-        """Terminate jobs with the client at hand, or one with the credentials of now where it is refused."""
-        gateway = self._gateway or self._new_gateway()
-        answers = gateway.stop(Operation.TERMINATE, job_ids, reason)
-        denied = [job_id for job_id, error in answers.items() if isinstance(error, AccessDeniedError)]
-        if denied and gateway is self._gateway:
-            gateway = self._new_gateway()
-            answers |= gateway.stop(Operation.TERMINATE, denied, reason)
-        self._gateway = gateway
-        return answers
 
 
 def _is_alive(kill: Kill, state: TaskState) -> bool:

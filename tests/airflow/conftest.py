@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -49,6 +50,20 @@ def connection(batch: BatchSimulator, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(uri))
         monkeypatch.setenv("AIRFLOW__BATCH_CANCEL__DEPLOYMENT_ID", "tests")
         yield url
+
+
+@pytest.fixture
+def rotate(batch: BatchSimulator, connection: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Replace the access key in the default connection, and retire the one that was in it."""
+    numbers = itertools.count(2)
+
+    def rotate() -> None:
+        given = json.loads(os.environ["AIRFLOW_CONN_AWS_DEFAULT"])
+        new = {**given, "login": f"simulated-{next(numbers)}"}
+        monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", json.dumps(new))
+        batch.retire_key(given["login"])
+
+    return rotate
 
 
 @dataclass

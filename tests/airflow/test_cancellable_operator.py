@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from contextlib import contextmanager
 from datetime import timedelta
 
@@ -62,6 +63,32 @@ def test_an_error_after_the_submit_stops_the_job(run, batch):
     assert run(stock).run.state == "failed"
     batch.clock.jump(60)
     assert [job.name for job in batch.alive()] == ["stock"]
+
+
+def test_a_task_in_a_worker_goes_on_when_its_key_is_replaced(run, batch, rotate):
+    """While it waits, and in the call with which it is killed later."""
+    killed = []
+
+    def rotate_and_kill(operator):
+        rotate()
+        seen = len(batch.calls)
+        for _ in range(500):
+            if any(call.status_code == 200 for call in batch.calls[seen:]):
+                break
+            time.sleep(0.02)
+        operator.on_kill()
+        killed.append(batch.jobs()[0].is_terminated)
+
+    class Watched(CancellableBatchOperator):
+        def monitor_job(self, context):
+            threading.Thread(target=rotate_and_kill, args=(self,)).start()
+            super().monitor_job(context)
+
+    with DAG("rotated", schedule=None) as dag:
+        Watched(task_id="job", job_name="rotated", **JOB)
+    run(dag)
+    assert killed == [True]
+    assert [call.operation for call in batch.calls if call.status_code == 403] == ["DescribeJobs"]
 
 
 @pytest.mark.parametrize(

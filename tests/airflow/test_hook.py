@@ -8,6 +8,7 @@ import pytest
 from airflow.sdk import DAG, task
 
 from airflow_batch_cancel.core.owner import Lifetime, Owner, Ownership, Run
+from airflow_batch_cancel.core.plan import Operation
 from airflow_batch_cancel.core.policy import Policy
 from airflow_batch_cancel.exceptions import AccessDeniedError, ArgumentError, JobIdError
 from airflow_batch_cancel.hooks.batch import BatchCancelHook
@@ -118,3 +119,34 @@ def test_a_call_that_hangs_is_given_up_sooner_than_botocore_does(hook):
     assert hook.get_conn().meta.config.read_timeout == 20
     own = BatchCancelHook(config={"read_timeout": 90}).get_conn().meta.config
     assert (own.read_timeout, own.connect_timeout) == (90, 10)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda hook, job_id: hook.cancel_jobs(job_id, POLICY).ok,
+        lambda hook, job_id: len(hook.describe_jobs(job_id)) == 1,
+        lambda hook, job_id: len(hook.find_jobs(OWNER, ["default"])) == 1,
+        lambda hook, job_id: hook.gateway.stop(Operation.TERMINATE, [job_id], "why") == {job_id: None},
+    ],
+    ids=["cancel", "describe", "find", "stop"],
+)
+def test_it_outlives_its_credentials(batch, hook, rotate, ask):
+    """The connection's new key is used as soon as the old one is refused, however long the hook has lived."""
+    job_id = submit(batch, OWNER)
+    for _ in range(2):
+        assert hook.gateway.describe([job_id]).errors == {}
+        rotate()
+    assert ask(hook, job_id)
+
+
+def test_a_key_that_is_refused_with_no_other_to_be_had_is_the_error(batch, hook, rotate, monkeypatch, caplog):
+    """It is not hidden by what came of the look for another one."""
+    job_id = submit(batch, OWNER)
+    hook.gateway.describe([job_id])
+    rotate()
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_DEFAULT", "aws://x:y@?region_name=nowhere%21")
+    report = hook.cancel_jobs(job_id, POLICY)
+    assert not report.ok
+    assert "UnrecognizedClientException" in report.table()
+    assert "no other credentials" in caplog.text

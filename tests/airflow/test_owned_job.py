@@ -44,7 +44,7 @@ def job_of_try(connection, metadata_db):
 
 
 def submit(job, **parameters):
-    return job.submit(BatchSubmitHook().submit_client(), {**PARAMETERS, **parameters})
+    return job.submit(BatchSubmitHook().submit_client, {**PARAMETERS, **parameters})
 
 
 def left_behind(batch, try_number, **fields):
@@ -137,6 +137,14 @@ def test_a_submit_is_not_repeated_blindly(batch, job_of_try):
     assert batch.count("SubmitJob") == 1
 
 
+def test_a_submit_has_the_key_of_then(job_of_try, rotate):
+    """It may have been replaced while the jobs of earlier tries ended."""
+    hook = BatchSubmitHook()
+    hook.get_conn()
+    rotate()
+    assert job_of_try().submit(hook.submit_client, PARAMETERS)
+
+
 def test_a_denied_submit_names_the_permissions(batch, job_of_try):
     """Tags need one of their own."""
     batch.faults.deny("SubmitJob")
@@ -225,7 +233,7 @@ def test_a_kill_while_submit_job_is_under_way_terminates_what_comes_of_it(batch,
 
     job = job_of_try()
     with pytest.raises(BatchCancelError, match="killed while it submitted"):
-        job.submit(Client(), PARAMETERS)
+        job.submit(Client, PARAMETERS)
     assert operations(batch) == ["SubmitJob", "TerminateJob"]
 
 
@@ -313,7 +321,7 @@ def test_an_interrupted_submit_is_looked_for_at_the_end(batch, job_of_try, monke
 
     job = job_of_try()
     with pytest.raises(Interrupted):
-        job.submit(Client(), PARAMETERS)
+        job.submit(Client, PARAMETERS)
     job.end("failed with AirflowTaskTimeout")
     batch.clock.jump(60)
     assert len(batch.jobs()) == 1

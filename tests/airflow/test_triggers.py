@@ -102,13 +102,13 @@ def test_throttling_slows_the_polls_and_fails_no_task(batch, caplog):
 
 
 def test_a_task_gives_up_when_nobody_may_look(batch):
-    """After three looks, each with a client of its own; the operator then stops the job."""
+    """After three looks, each repeated with another client; the operator then stops the job."""
     job_id = batch.submit(status="RUNNING")
     batch.faults.deny("DescribeJobs")
     (event,) = events_of(trigger(job_id))
     assert event["status"] == "error"
     assert "AccessDenied" in event["message"]
-    assert batch.count("DescribeJobs") == 3
+    assert batch.count("DescribeJobs") == 6
 
 
 def test_a_job_that_nobody_knows_is_an_error_after_a_while(batch, monkeypatch):
@@ -211,12 +211,27 @@ def test_a_kill_is_not_the_first_question_to_airflow(batch, airflow_says):
     assert batch.job(made.job_id).is_terminated
 
 
-@pytest.mark.bulk_calls
-def test_a_kill_whose_client_is_refused_makes_another(batch, airflow_says):
+def test_a_task_goes_on_when_its_key_is_replaced(batch, rotate):
+    """Within the same look, so it costs none of its patience."""
+    job_id = batch.submit(run_seconds=20)
+
+    async def rotated():
+        for number in range(1, 5):
+            while batch.count("DescribeJobs") < 3 * number:
+                await asyncio.sleep(0.02)
+            rotate()
+
+    (event,) = events_of(trigger(job_id), meanwhile=rotated)
+    assert event["status"] == "success"
+    refused = [call for call in batch.calls if call.error_code == "UnrecognizedClientException"]
+    assert len(refused) == 4
+
+
+def test_a_kill_whose_key_is_replaced_takes_the_new_one(batch, airflow_says, rotate):
     """Credentials may have been replaced since the first trigger began."""
     airflow_says["run"]["job"] = "failed"
     job_id = batch.submit(status="RUNNING")
-    killed_in_the_middle(trigger(job_id), lambda: batch.faults.bulk_errors("AccessDenied", times=1))
+    killed_in_the_middle(trigger(job_id), rotate)
     assert batch.job(job_id).is_terminated
 
 

@@ -34,8 +34,8 @@ class Garbling(BatchSimulator):
     def garble(self, operation, body):
         return body
 
-    def handle(self, operation, request):
-        answer = super().handle(operation, request)
+    def handle(self, *request):
+        operation, answer = request[0], super().handle(*request)
         return replace(answer, body=self.garble(operation, copy.deepcopy(answer.body)))
 
 

@@ -5,8 +5,8 @@ A *healthy job stopped* is one that somebody stopped although nothing that happe
 alive, nobody touched its task or run, its worker did not die, and AWS did not fail it. What a death gives
 cause for depends on where the task lives then: a task in a worker dies with it by design (a scheduler with
 LocalExecutor takes its workers along, an API server that is away lets them miss their heartbeats), and so
-does one whose DescribeJobs fails for long; a deferred one survives all of that, and a triggerer's death,
-freeze or move never is a cause.
+does one whose DescribeJobs fails for long; a deferred one survives all of that. A triggerer's death, freeze
+or move never is a cause, nor is a key that is replaced.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def gives_cause(event: Happened, job: Json) -> bool:
     if event.kind in USER or event.kind == "heartbeat_timeout":
         index = int(job["tags"]["airflow_map_index"])
         return event.run_id == job["tags"]["airflow_run_id"] and event.map_index in (None, index)
+    if event.kind == "rotate":
+        return False
     if event.kind in AWS:
         detached = mode_of(job) == "no_wait"
         denied = event.kind == "expired" and not detached

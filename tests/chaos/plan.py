@@ -62,9 +62,13 @@ AWS: dict[str, dict[str, Any]] = {
     "bulk_errors": {"kind": "bulk_errors", "code": "ThrottlingException", "probability": 0.5, "lasts": 20},
     "lag": {"kind": "visibility_lag", "seconds": 4, "lasts": 30},
     "expired": {"kind": "deny", "code": "ExpiredTokenException", "lasts": 6},
+    "rotate": {},
     "clock_jump": {},
 }
-"""What AWS does wrong in the rough queue, as the simulator spells it; a jump of Batch's clock is for all."""
+"""
+What AWS does wrong in the rough queue, as the simulator spells it; a jump of Batch's clock is for all, and a
+rotation replaces the key in the rough queue's connection and retires the old one.
+"""
 AWS_EVENTS = 120
 
 
@@ -188,4 +192,4 @@ def _details(dice: random.Random, kind: str) -> dict[str, Any]:
         return {**AWS[kind], "operation": operation, "queue": ROUGH}
     if kind == "expired":
         return {**AWS[kind], "operation": dice.choice(["SubmitJob", "DescribeJobs"]), "queue": ROUGH}
-    return {**AWS[kind], "queue": ROUGH} if kind in AWS else {}
+    return {**AWS[kind], "queue": ROUGH} if AWS.get(kind) else {}

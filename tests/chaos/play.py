@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import signal
 import sys
@@ -37,7 +38,8 @@ CANCEL_SECONDS = 150.0
 """As long as the run of a cancel may take."""
 TARGET_SECONDS = 30.0
 """How long something that is to happen to a task waits for one, on a machine that is slow to start them."""
-CONNECTIONS = {CALM: "aws_default", ROUGH: "aws_second"}
+CONNECTIONS = {CALM: "aws_default", ROUGH: "aws_rough"}
+"""Which connection the tasks of a queue use; that of the rough one is in Airflow's database."""
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "promises.md"
 SEEDS = (1, 2, 3)
 PROMISES = ("orphans", "healthy jobs stopped", "task instances with two live jobs", "untrue reports")
@@ -71,6 +73,7 @@ class Campaign:
         self.runs: list[Run] = []
         self._jumped = 0.0
         self._began = time.monotonic()
+        self._keys = 1
         self._restarts = threading.Lock()
         self.over = threading.Event()
 
@@ -82,6 +85,7 @@ class Campaign:
         """Let everything happen that is planned."""
         for queue in (CALM, ROUGH):
             self.cluster.batch_queue(queue)
+        self.cluster.api("POST", "/connections", self._rough_connection())
         self.cluster.wait("the DAGs", 90, self._dags_are_there)
         self._began = time.monotonic()
         threading.Thread(target=self._supervise, daemon=True).start()
@@ -173,10 +177,30 @@ class Campaign:
             self.cluster.simulator("POST", "/clock/jump", event.details)
             self._jumped += event.details["seconds"]
             return Happened(event.kind, began, self.now())
+        if event.kind == "rotate":
+            return self._rotate(began)
         self.cluster.batch_faults(**event.details)
         lasts = event.details.get("lasts", 60)
         note = event.details.get("operation", "")
         return Happened(event.kind, began, began + lasts, queue=ROUGH, note=note)
+
+    def _rough_connection(self) -> Json:
+        extra = {"region_name": "us-east-1", "endpoint_url": self.cluster.simulator_url}
+        return {
+            "connection_id": CONNECTIONS[ROUGH],
+            "conn_type": "aws",
+            "login": f"key-{self._keys}",
+            "password": "test",
+            "extra": json.dumps(extra),
+        }
+
+    def _rotate(self, began: float) -> Happened:
+        """Replace the key in the rough queue's connection, and retire the old one at once."""
+        old = self._keys
+        self._keys += 1
+        self.cluster.api("PATCH", f"/connections/{CONNECTIONS[ROUGH]}", self._rough_connection())
+        self.cluster.simulator("POST", "/keys/retire", {"access_key": f"key-{old}"})
+        return Happened("rotate", began, self.now(), queue=ROUGH)
 
     def _airflow(self, event: PlannedEvent) -> None:
         component, _, how = event.kind.rpartition("_")

@@ -55,6 +55,7 @@ def test_a_seed_is_a_plan_and_another_one_another():
         pytest.param("deferrable", Happened("throttle", 100, 110, queue="rough"), True, id="aws, deferred"),
         pytest.param("deferrable", Happened("expired", 100, 110, queue="rough"), False, id="credentials"),
         pytest.param("no_wait", Happened("expired", 100, 110, queue="rough"), True, id="nobody looks"),
+        pytest.param("sync", Happened("rotate", 100, 110, queue="rough"), True, id="a replaced key"),
         pytest.param("sync", Happened("clock_jump", 100, 110), True, id="clock"),
     ],
 )

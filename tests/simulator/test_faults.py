@@ -28,6 +28,17 @@ def code_of(call):
     return error["Error"]["Code"], error["ResponseMetadata"]["HTTPStatusCode"]
 
 
+def client_of(url, access_key):
+    return botocore.session.Session().create_client(
+        "batch",
+        region_name="us-east-1",
+        endpoint_url=url,
+        config=Config(**ONCE),
+        aws_access_key_id=access_key,
+        aws_secret_access_key="x",
+    )
+
+
 def test_throttling(sim):
     """429 TooManyRequestsException, as often as asked."""
     sim.faults.throttle("DescribeJobs", times=1)
@@ -59,6 +70,16 @@ def test_denied_operations_and_jobs(sim):
     assert answer["successful"] == [mine]
     assert [(row["job"], row["code"]) for row in answer["errors"]] == [(other, "AccessDenied")]
     assert sim.job(other).status == "RUNNABLE"
+
+
+def test_a_retired_key_is_refused(sim):
+    """In process and over HTTP; another key is not."""
+    sim.retire_key("simulated")
+    refused = ("UnrecognizedClientException", 403)
+    assert code_of(lambda: sim.client(**ONCE).describe_jobs(jobs=["x"])) == refused
+    with serve(sim) as url:
+        assert code_of(lambda: client_of(url, "simulated").describe_jobs(jobs=["x"])) == refused
+        assert client_of(url, "another").describe_jobs(jobs=["x"])["jobs"] == []
 
 
 def test_errors_inside_a_bulk_answer(sim):
@@ -114,14 +135,7 @@ def test_an_unknown_kind_of_fault_is_refused(sim):
 def http():
     sim = BatchSimulator(clock=VirtualClock(rate=1.0))
     with serve(sim) as url:
-        client = botocore.session.Session().create_client(
-            "batch",
-            region_name="us-east-1",
-            endpoint_url=url,
-            aws_access_key_id="x",
-            aws_secret_access_key="x",
-            config=Config(**ONCE),
-        )
+        client = client_of(url, "x")
         yield sim, client, url
         client.close()
 

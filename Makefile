@@ -50,7 +50,7 @@ lint: $(STAMP)
 
 # Known vulnerabilities of what the package and its tests install; asks a database on the internet.
 audit: $(STAMP)
-	$(RUN)/pip-audit --strict --no-deps --disable-pip --requirement .constraints.txt --progress-spinner off
+	$(RUN)/python -m tests.packaging.audit $(ADVISORIES:%=--advisories %)
 
 format: $(STAMP)
 	$(RUN)/ruff check --fix .

@@ -130,6 +130,12 @@ class StopProcedure:
             longest = min(longest, (self.policy.terminate_after - self.waited).total_seconds())
         return max(0.05, min(self._pause, longest, remaining))
 
+    def give_up(self, error: BatchApiError) -> None:
+        """End the stop of the jobs that there is something to wait for, for a reason other than theirs."""
+        for progress in self.unsettled:
+            progress.error = error
+            progress.action = PlannedAction(Action.NOTHING, str(error))
+
     def look_and_plan(self) -> None:
         """Describe the jobs there is something to wait for, and decide about each; changes nothing."""
         self._look()

@@ -14,12 +14,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from airflow_batch_cancel.aws.gateway import ATTEMPTS
+from airflow_batch_cancel.aws.gateway import ATTEMPTS, BatchGateway
 from airflow_batch_cancel.aws.stop import StopProcedure
 from airflow_batch_cancel.core.jobs import Job
 from airflow_batch_cancel.core.policy import REASON_LENGTH, Policy
 from airflow_batch_cancel.core.report import Outcome, observe
-from airflow_batch_cancel.exceptions import ArgumentError, BatchCancelError, JobIdError
+from airflow_batch_cancel.exceptions import ArgumentError, BatchApiError, BatchCancelError, JobIdError
 from airflow_batch_cancel.ui.access import (
     CanEdit,
     GetUserDep,
@@ -139,7 +139,6 @@ def create_api() -> FastAPI:
     api.include_router(router)
     api.add_exception_handler(RequestValidationError, _bad_request)
     api.add_exception_handler(ArgumentError, _bad_argument)
-    api.add_exception_handler(BatchCancelError, _bad_gateway)
     return api
 
 
@@ -160,10 +159,21 @@ def _prepare(
     for job_id, row in chosen.items():
         by_source[row.source].append(job_id)
     procedures = [
-        StopProcedure(jobs.gateway(source, attempts), job_ids, policy)
-        for source, job_ids in by_source.items()
+        _procedure(jobs, source, job_ids, policy, attempts) for source, job_ids in by_source.items()
     ]
     return chosen, procedures
+
+
+def _procedure(
+    jobs: JobsOfRuns, source: Source, job_ids: list[str], policy: Policy, attempts: int
+) -> StopProcedure:
+    """Return the stop of the jobs of one source; one that can not be asked is the error of its jobs only."""
+    try:
+        return StopProcedure(jobs.gateway(source, attempts), job_ids, policy)
+    except BatchCancelError as error:
+        procedure = StopProcedure(BatchGateway(None), job_ids, policy)
+        procedure.give_up(BatchApiError("DescribeJobs", "NoClient", f"{source}: {error}"))
+        return procedure
 
 
 def _row(row: RunJob, recorded: str | None) -> dict[str, Any]:
@@ -230,7 +240,3 @@ def _bad_argument(_: Request, error: Exception) -> JSONResponse:
     missing = isinstance(error, ArgumentError) and error.argument in ("run_id", "job_ids")
     found = not missing or isinstance(error, JobIdError)
     return JSONResponse({"detail": str(error)}, 400 if found else 404)
-
-
-def _bad_gateway(_: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 502)

@@ -277,6 +277,20 @@ def test_what_can_not_be_seen_is_said(run, admin, site, fields, fault, said):
     assert said in listed["problems"][0]
 
 
+def test_a_connection_that_is_not_there_keeps_no_other_job_from_being_cancelled(run, admin):
+    """The plan and the cancel name it at its own jobs."""
+    job_id, other = run.submit("stock", status="RUNNING"), run.submit("many", 1, status="RUNNING")
+    run.render("stock", aws_conn_id="not_there")
+    planned = {row["job_id"]: row for row in admin.post(f"{run.path}/plan", json=REASON).json()["jobs"]}
+    assert [planned[one]["action"] for one in (job_id, other)] == ["NOTHING", "TERMINATE"]
+    assert "'not_there'" in planned[job_id]["message"]
+    ended = cancel(admin, run)
+    assert not ended["ok"]
+    rows = {row["job_id"]: row for row in ended["jobs"]}
+    assert [rows[one]["outcome"] for one in (job_id, other)] == ["ERROR", "TERMINATED"]
+    assert "'not_there'" in rows[job_id]["message"]
+
+
 def test_jobs_of_another_region_are_asked_for_there(run, admin):
     """The task says in which Region it has submitted."""
     run.say_submitted("stock", "00000000-0000-4000-8000-000000000000", region="eu-west-1")

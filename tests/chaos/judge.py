@@ -5,8 +5,9 @@ A *healthy job stopped* is one that somebody stopped although nothing that happe
 alive, nobody touched its task or run, its worker did not die, and AWS did not fail it. What a death gives
 cause for depends on where the task lives then: a task in a worker dies with it by design (a scheduler with
 LocalExecutor takes its workers along, an API server that is away lets them miss their heartbeats), and so
-does one whose DescribeJobs fails for long; a deferred one survives all of that. A triggerer's death, freeze
-or move never is a cause, nor is a key that is replaced.
+does one whose DescribeJobs fails for long; a deferred one survives all of that. A job that nobody waits for
+is its run's, which may fail with any of its tasks. A triggerer's death, freeze or move never is a cause, nor
+is a key that is replaced.
 """
 
 from __future__ import annotations
@@ -53,8 +54,10 @@ def gives_cause(event: Happened, job: Json) -> bool:
     if not (event.began <= stopped and job["createdAt"] <= event.ended + LATE_SECONDS):
         return False
     if event.kind in USER or event.kind == "heartbeat_timeout":
+        if event.run_id != job["tags"]["airflow_run_id"]:
+            return False
         index = int(job["tags"]["airflow_map_index"])
-        return event.run_id == job["tags"]["airflow_run_id"] and event.map_index in (None, index)
+        return event.map_index in (None, index) or mode_of(job) == "no_wait"
     if event.kind == "rotate":
         return False
     if event.kind in AWS:

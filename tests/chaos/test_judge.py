@@ -43,6 +43,7 @@ def test_a_seed_is_a_plan_and_another_one_another():
         pytest.param("deferrable", Happened("mark_run_failed", 190, 191, "other"), True, id="another run"),
         pytest.param("deferrable", Happened("clear_task", 190, 191, "run", -1), False, id="its task"),
         pytest.param("deferrable", Happened("clear_task", 190, 191, "run", 3), True, id="another index"),
+        pytest.param("no_wait", Happened("clear_task", 190, 191, "run", 3), False, id="its run's task"),
         pytest.param("deferrable", Happened("clear_task", 201, 202, "run", -1), True, id="after the stop"),
         pytest.param(
             "deferrable", Happened("clear_task", -60, -50, "run", -1), True, id="long before the job"

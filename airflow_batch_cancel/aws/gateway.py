@@ -46,6 +46,11 @@ class Described:
     jobs: dict[str, Job] = field(default_factory=dict)
     errors: dict[str, BatchApiError] = field(default_factory=dict)
 
+    def add(self, more: Described) -> None:
+        """Take in what DescribeJobs says of other jobs."""
+        self.jobs.update(more.jobs)
+        self.errors.update(more.errors)
+
 
 class BatchGateway:
     """
@@ -82,16 +87,15 @@ class BatchGateway:
         """
         described = self._describe(job_ids)
         if denied := self._renewed_for(described.errors):
-            again = self._describe(denied)
-            left = {job_id: error for job_id, error in described.errors.items() if job_id not in denied}
-            described = Described({**described.jobs, **again.jobs}, {**left, **again.errors})
+            for job_id in denied:
+                del described.errors[job_id]
+            described.add(self._describe(denied))
         return described
 
     def _describe(self, job_ids: Sequence[str]) -> Described:
         described = Described()
         for part in self._side_by_side(self._describe_chunk, chunks(job_ids, IDS_PER_DESCRIBE)):
-            described.jobs.update(part.jobs)
-            described.errors.update(part.errors)
+            described.add(part)
         return described
 
     def _describe_chunk(self, ids: Sequence[str]) -> Described:

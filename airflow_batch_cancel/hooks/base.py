@@ -18,5 +18,10 @@ class BatchBaseHook(AwsBaseHook):
 
     def forget_connection(self) -> None:
         """Look the connection up anew for the next client: its credentials may have been replaced."""
-        for name in ("conn_config", "conn"):
-            self.__dict__.pop(name, None)
+        self.__dict__.pop("conn_config", None)
+
+    def new_conn(self) -> Any:
+        """Return a client of the connection as it is now, and keep it as this hook's own."""
+        self.forget_connection()
+        self.__dict__.pop("conn", None)
+        return self.get_conn()

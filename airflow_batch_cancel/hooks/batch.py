@@ -73,11 +73,7 @@ class BatchCancelHook(BatchBaseHook):
 
     def make_gateway(self, attempts: int = ATTEMPTS) -> BatchGateway:
         """Return a gateway that goes on with the connection's new credentials where its own are refused."""
-        return BatchGateway(self.get_conn(), attempts=attempts, renew=self._new_conn)
-
-    def _new_conn(self) -> Any:
-        self.forget_connection()
-        return self.get_conn()
+        return BatchGateway(self.get_conn(), attempts=attempts, renew=self.new_conn)
 
     def cancel_jobs(
         self, job_ids: str | Iterable[str], policy: Policy, *, dry_run: bool = False, wait: bool = True

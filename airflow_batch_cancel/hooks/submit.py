@@ -42,7 +42,7 @@ class BatchSubmitHook(BatchBaseHook, BatchClientHook):
             if not isinstance(error, AccessDeniedError):
                 raise
             self.log.warning("%s; looking again with what the connection says now", error)
-        self.forget_connection()
+        self.new_conn()
         if self.owned_job is not None:
             self.owned_job.kill_client = self.kill_client()
         return dict(super().get_job_description(job_id))

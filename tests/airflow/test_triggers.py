@@ -213,13 +213,16 @@ def test_a_kill_is_not_the_first_question_to_airflow(batch, airflow_says):
 
 def test_a_task_goes_on_when_its_key_is_replaced(batch, rotate):
     """Within the same look, so it costs none of its patience."""
-    job_id = batch.submit(run_seconds=20)
+    job_id = batch.submit(run_seconds=3600)
 
     async def rotated():
         for number in range(1, 5):
             while batch.count("DescribeJobs") < 3 * number:
                 await asyncio.sleep(0.02)
             rotate()
+        while batch.count("DescribeJobs") < 15:
+            await asyncio.sleep(0.02)
+        batch.clock.jump(3600)
 
     (event,) = events_of(trigger(job_id), meanwhile=rotated)
     assert event["status"] == "success"

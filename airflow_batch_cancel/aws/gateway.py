@@ -86,7 +86,8 @@ class BatchGateway:
         the error is that id's alone. A row for a job that was not asked for is passed over.
         """
         described = self._describe(job_ids)
-        if denied := self._renewed_for(described.errors):
+        denied = _denied(described.errors)
+        if denied and self._is_renewed_for(described.errors[denied[0]]):
             for job_id in denied:
                 del described.errors[job_id]
             described.add(self._describe(denied))
@@ -163,7 +164,8 @@ class BatchGateway:
         :param tell: hears of every call, for a caller that may be interrupted; from several threads
         """
         answers = self._stop(operation, job_ids, reason, depends_on or {}, tell)
-        if denied := self._renewed_for(answers):
+        denied = _denied(answers)
+        if denied and self._is_renewed_for(answers[denied[0]]):
             answers |= self._stop(operation, denied, reason, depends_on or {}, tell)
         return answers
 
@@ -222,22 +224,21 @@ class BatchGateway:
         try:
             return self.call("ListJobs", **parameters)
         except AccessDeniedError as error:
-            if not self._renewed_for({"": error}):
+            if not self._is_renewed_for(error):
                 raise
             return self.call("ListJobs", **parameters)
 
-    def _renewed_for(self, answers: Mapping[str, BatchApiError | None]) -> list[str]:
-        """Make another client for the ids that were denied, and return them; none, where none can be made."""
-        denied = {job_id: error for job_id, error in answers.items() if isinstance(error, AccessDeniedError)}
-        if not denied or self._renew is None:
-            return []
-        log.info("%s; asking again with the credentials of now", next(iter(denied.values())))
+    def _is_renewed_for(self, error: BatchApiError | None) -> bool:
+        """Make another client for what this one was denied; whether there is one."""
+        if self._renew is None:
+            return False
+        log.info("%s; asking again with the credentials of now", error)
         try:
             self.client = self._renew()
-        except Exception as error:
-            log.warning("There are no other credentials to be had: %s", error)
-            return []
-        return list(denied)
+        except Exception as failure:
+            log.warning("There are no other credentials to be had: %s", failure)
+            return False
+        return True
 
     def _stop_lane(self, operation: Operation, lane: Lane, reason: str, tell: Tell) -> StopAnswers:
         answers: StopAnswers = {}
@@ -303,6 +304,10 @@ class BatchGateway:
             return [work(item) for item in items]
         with ThreadPoolExecutor(min(PARALLEL_CALLS, len(items)), thread_name_prefix="batch-cancel") as pool:
             return list(pool.map(work, items))
+
+
+def _denied(answers: Mapping[str, BatchApiError | None]) -> list[str]:
+    return [job_id for job_id, error in answers.items() if isinstance(error, AccessDeniedError)]
 
 
 def _rows(answer: Mapping[str, Any], name: str) -> list[dict[str, Any]]:

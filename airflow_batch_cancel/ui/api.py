@@ -169,7 +169,7 @@ def _procedure(
 ) -> StopProcedure:
     """Return the stop of the jobs of one source; one that can not be asked is the error of its jobs only."""
     try:
-        return StopProcedure(jobs.gateway(source, attempts), job_ids, policy)
+        return StopProcedure(jobs.hook(source).make_gateway(attempts), job_ids, policy)
     except BatchCancelError as error:
         procedure = StopProcedure(BatchGateway(None), job_ids, policy)
         procedure.give_up(BatchApiError("DescribeJobs", "NoClient", f"{source}: {error}"))

@@ -184,9 +184,9 @@ class JobsOfRuns:
                 self._hooks[source] = hook
         return hook
 
-    def gateway(self, source: Source, attempts: int = FEW_ATTEMPTS) -> BatchGateway:
-        """Return a gateway to a source; :meth:`hook` says what it raises."""
-        return BatchGateway(self.hook(source).get_conn(), attempts=attempts)
+    def gateway(self, source: Source) -> BatchGateway:
+        """Return a gateway to look through; :meth:`hook` says what it raises."""
+        return BatchGateway(self.hook(source).get_conn(), attempts=FEW_ATTEMPTS)
 
     def _claims(self, session: Session, run: Run, instances: Iterable[Instance]) -> list[_Claim]:
         """Return what the XComs of the latest tries say."""

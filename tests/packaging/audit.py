@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,25 +68,13 @@ def is_affected(version: str, affected: Mapping[str, Any]) -> bool:
 
 def _is_within(version: Version, events: list[dict[str, str]]) -> bool:
     within = False
-    for kind, bound in sorted((pair for event in events for pair in event.items()), key=_order):
-        if kind == "introduced" and version >= _version(bound):
+    bounds = [(Version(bound), kind) for event in events for kind, bound in event.items()]
+    for bound, kind in sorted(bounds):
+        if kind == "introduced" and version >= bound:
             within = True
-        elif (kind == "fixed" and version >= _version(bound)) or (
-            kind == "last_affected" and version > _version(bound)
-        ):
+        elif (kind == "fixed" and version >= bound) or (kind == "last_affected" and version > bound):
             within = False
     return within
-
-
-def _order(event: tuple[str, str]) -> Version:
-    return _version(event[1])
-
-
-def _version(text: str) -> Version:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return Version("0")  # rather too much is affected than too little
 
 
 @contextmanager

@@ -291,6 +291,22 @@ def test_a_connection_that_is_not_there_keeps_no_other_job_from_being_cancelled(
     assert "'not_there'" in rows[job_id]["message"]
 
 
+def test_a_cancel_goes_on_when_its_key_is_replaced(run, admin, site):
+    """A drain from the page may last for days."""
+
+    def connection(key):
+        extra = json.dumps({"region_name": "us-east-1", "endpoint_url": site.simulator_url})
+        return {"connection_id": "kept", "conn_type": "aws", "login": key, "password": "x", "extra": extra}
+
+    site.api("POST", "/connections", connection("first"))
+    run.submit("stock", status="RUNNING")
+    run.render("stock", aws_conn_id="kept")
+    begun = admin.post(f"{run.path}/cancels", json={**REASON, "terminate_after": 3}).json()
+    site.api("PATCH", "/connections/kept", connection("second"))
+    site.simulator("POST", "/keys/retire", {"access_key": "first"})
+    assert outcomes(follow(admin, run, begun["cancel_id"])) == {"stock": "TERMINATED"}
+
+
 def test_jobs_of_another_region_are_asked_for_there(run, admin):
     """The task says in which Region it has submitted."""
     run.say_submitted("stock", "00000000-0000-4000-8000-000000000000", region="eu-west-1")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -20,7 +21,7 @@ from typing import Any
 
 import yaml
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,13 +69,24 @@ def is_affected(version: str, affected: Mapping[str, Any]) -> bool:
 
 def _is_within(version: Version, events: list[dict[str, str]]) -> bool:
     within = False
-    bounds = [(Version(bound), kind) for event in events for kind, bound in event.items()]
+    bounds = [(_version(bound), kind) for event in events for kind, bound in event.items()]
     for bound, kind in sorted(bounds):
         if kind == "introduced" and version >= bound:
             within = True
         elif (kind == "fixed" and version >= bound) or (kind == "last_affected" and version > bound):
             within = False
     return within
+
+
+def _version(text: str) -> Version:
+    """Read a bound; some carry more than a version has: ``3.0.3-NA``, ``2.6.0-cu124``."""
+    try:
+        return Version(text)
+    except InvalidVersion:
+        leading = re.match(r"\d+(\.\d+)*", text)
+        if leading is None:
+            raise
+        return Version(leading[0])
 
 
 @contextmanager

@@ -20,7 +20,7 @@ affected:
     - introduced: "1.5"
     - fixed: 1.10
     - introduced: "3.0"
-    - last_affected: "3.2"
+    - last_affected: 3.2-NA
   versions:
   - 0.9
 """
